@@ -1,0 +1,33 @@
+# What there is to do here. `make` alone says it.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test build bench perf
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what building and testing need beside Rust, or say what that is
+	@testing/setup.sh test
+
+run: ## build, and serve on 127.0.0.1:8080 (admin on 127.0.0.1:9090) with a store of its own
+	@testing/setup.sh build
+	$(CARGO) run --release --bin svc-gateway -- run
+
+build: ## target/release/svc-gateway
+	@testing/setup.sh build
+	$(CARGO) build --release --bin svc-gateway
+
+test: setup ## the whole gate: format, lints, tests, docs, licences
+	@testing/gate.sh
+
+bench: ## microbenchmarks
+	@testing/setup.sh build
+	$(CARGO) bench --workspace --benches
+
+perf: ## the load runs of testing/performance (some minutes; the machine should be idle)
+	@testing/setup.sh build
+	testing/performance/objects.sh
+	testing/performance/slow_reader.sh
+	testing/performance/ways_up.sh
