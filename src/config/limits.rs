@@ -1,0 +1,123 @@
+//! `limits`: how much one request and one connection may take.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::schema::{Schema, duration, key, number, section, size};
+use super::units;
+
+/// Bounds of the instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Of one request's time and head.
+    pub request: RequestLimits,
+    /// Of one request's body.
+    pub body: BodyLimits,
+    /// Of one HTTP/2 connection.
+    pub http2: Http2Limits,
+}
+
+/// Bounds of one request's time and head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestLimits {
+    /// From the whole request head to the head of the answer, the client's own upload time excepted.
+    #[serde(with = "units::duration")]
+    pub timeout: Duration,
+    /// Between two requests on a connection.
+    #[serde(with = "units::duration")]
+    pub idle: Duration,
+    /// Bytes of a request's head.
+    #[serde(with = "units::size")]
+    pub head: u64,
+    /// Header fields of a request.
+    pub fields: u32,
+    /// Bytes of a request's target.
+    #[serde(with = "units::size")]
+    pub uri: u64,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
+            head: 64 << 10,
+            fields: 100,
+            uri: 8 << 10,
+        }
+    }
+}
+
+/// Bounds of one request's body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BodyLimits {
+    /// Bytes as they arrive; a route may say otherwise.
+    #[serde(with = "units::size")]
+    pub max: u64,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self { max: 1 << 20 }
+    }
+}
+
+/// Bounds of one HTTP/2 connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http2Limits {
+    /// Requests at once.
+    pub streams: u32,
+    /// Bytes that a client may send on one stream before we have read them.
+    #[serde(with = "units::size")]
+    pub stream_window: u64,
+    /// The same for all streams of a connection together; at least `streams` × `stream_window`.
+    #[serde(with = "units::size")]
+    pub connection_window: u64,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self { streams: 100, stream_window: 64 << 10, connection_window: 8 << 20 }
+    }
+}
+
+/// The largest body cap that can be written at all; past 1 MiB it needs `danger_ok`.
+pub(super) const LARGEST_BODY: u64 = 1 << 40;
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) fn schema() -> Schema {
+    section([
+        key(
+            "request",
+            "bounds of one request's time and head",
+            section([
+                key("timeout", "request head received to answer's head sent", duration(SHORTEST, LONGEST)),
+                key("idle", "between two requests on a connection", duration(SHORTEST, LONGEST)),
+                // oap1 §5: a head is at most 80 KiB and 128 fields: a client's 64 KiB and 100, and what we add.
+                key("head", "bytes of a head", size(1 << 10, 64 << 10)),
+                key("fields", "header fields", number(1, 100)),
+                key("uri", "bytes of the target", size(64, 64 << 10)),
+            ]),
+        ),
+        key(
+            "body",
+            "bounds of one body",
+            section([key("max", "bytes as they arrive", size(0, LARGEST_BODY))]),
+        ),
+        key(
+            "http2",
+            "bounds of one HTTP/2 connection",
+            section([
+                key("streams", "requests at once", number(1, 1000)),
+                key("stream_window", "unread bytes of one stream", size(16 << 10, 16 << 20)),
+                key("connection_window", "unread bytes of all streams", size(64 << 10, 1 << 30)),
+            ]),
+        ),
+    ])
+}

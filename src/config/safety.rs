@@ -1,0 +1,97 @@
+//! `profile` and `danger_ok`: bounds that cannot be lifted by accident (http.md §7).
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Config;
+use super::load::Origins;
+use super::report::{Report, Spot};
+use super::schema::{Schema, list, words};
+use super::units::format_size;
+
+/// How careful the gateway is with its own operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// A safe bound may be lifted by naming it in `danger_ok`.
+    #[default]
+    Default,
+    /// No safe bound may be lifted.
+    Strict,
+}
+
+/// A key whose safe bound may be lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Danger {
+    /// `limits.body.max` past 1 MiB.
+    #[serde(rename = "limits.body.max")]
+    LimitsBodyMax,
+    /// `body.max` of any route past 1 MiB.
+    #[serde(rename = "routes.body.max")]
+    RoutesBodyMax,
+}
+
+impl Danger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::LimitsBodyMax => "limits.body.max",
+            Self::RoutesBodyMax => "routes.body.max",
+        }
+    }
+}
+
+pub(super) fn profile_schema() -> Schema {
+    words(&["default", "strict"])
+}
+
+pub(super) fn danger_schema() -> Schema {
+    list(words(&["limits.body.max", "routes.body.max"]))
+}
+
+/// http.md §7: body > 1 MiB needs the key's name in `danger_ok`.
+const SAFE_BODY: u64 = 1 << 20;
+
+/// Every bound that is weaker than is safe, and whether that is allowed.
+pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
+    let main = Spot::root(0);
+    let mut lifted = BTreeSet::new();
+    if config.limits.body.max > SAFE_BODY {
+        lifted.insert(Danger::LimitsBodyMax);
+        let spot = main.key("limits").key("body").key("max");
+        check_lifted(config, report, &spot, Danger::LimitsBodyMax, config.limits.body.max);
+    }
+    for (route, spot) in config.routes.iter().zip(&origins.routes) {
+        if let Some(max) = route.body.max.filter(|max| *max > SAFE_BODY) {
+            lifted.insert(Danger::RoutesBodyMax);
+            check_lifted(config, report, &spot.key("body").key("max"), Danger::RoutesBodyMax, max);
+        }
+    }
+    let danger_ok = main.key("danger_ok");
+    if config.profile == Profile::Strict && !config.danger_ok.is_empty() {
+        report
+            .error(&danger_ok, "`profile: strict` lifts no safe bound, empty this list or drop the profile");
+        return;
+    }
+    for (n, danger) in config.danger_ok.iter().enumerate() {
+        if !lifted.contains(danger) {
+            let message = format!("`{}` is within its safe bound, this entry can go", danger.name());
+            report.warn(&danger_ok.item(n), message);
+        }
+    }
+}
+
+fn check_lifted(config: &Config, report: &mut Report, spot: &Spot, danger: Danger, max: u64) {
+    let (max, safe, name) = (format_size(max), format_size(SAFE_BODY), danger.name());
+    if config.profile == Profile::Strict {
+        report.error(
+            spot,
+            format!("{max} is past the safe bound, under `profile: strict` write at most {safe}"),
+        );
+    } else if !config.danger_ok.contains(&danger) && !report.is_spoiled(&Spot::root(0).key("danger_ok")) {
+        report.error(
+            spot,
+            format!("{max} is past the safe bound, write at most {safe} or put `{name}` into `danger_ok`"),
+        );
+    }
+}

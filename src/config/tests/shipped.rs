@@ -1,0 +1,94 @@
+//! The files in `conf/`, the defaults and the schema say the same.
+
+use super::schema::Schema;
+use super::*;
+
+#[test]
+fn the_commented_defaults_are_the_defaults() {
+    let loaded = parse(defaults_yaml()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(lines(&loaded.warnings), [""; 0]);
+}
+
+#[test]
+fn the_shipped_file_is_the_commented_defaults() {
+    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/gateway.yaml")).unwrap();
+    assert_eq!(file, defaults_yaml());
+}
+
+#[test]
+fn every_key_stands_in_the_commented_defaults() {
+    fn keys(schema: &Schema, all: &mut Vec<&'static str>) {
+        match schema {
+            Schema::Section { keys: below, .. } => {
+                for key in below {
+                    all.push(key.name);
+                    keys(&key.schema, all);
+                }
+            }
+            Schema::Named(of) | Schema::OneOrList(of) | Schema::List { of, .. } => keys(of, all),
+            Schema::Shapes(shapes) => shapes.iter().for_each(|shape| keys(shape, all)),
+            Schema::Leaf(_) | Schema::Elsewhere(_) => {}
+        }
+    }
+    let mut all = Vec::new();
+    keys(&super::schema(), &mut all);
+    assert!(all.len() > 60, "{all:?}");
+    let missing: Vec<_> = all.iter().filter(|key| !defaults_yaml().contains(&format!("{key}:"))).collect();
+    assert!(missing.is_empty(), "not in conf/gateway.yaml: {missing:?}");
+}
+
+/// What a commented key shows must be right too: one wrong word there is copied a thousand times.
+#[test]
+fn the_commented_alternatives_are_right() {
+    let text = defaults_yaml()
+        .replace("    # mode: 0600  ", "    ")
+        .replace("      # host: [a", "      host: [a")
+        .replace("      # methods:", "      methods:")
+        .replace("      # listener:", "      listener:")
+        .replace("    # timeout: 5s", "    timeout: 5s")
+        .replace("    # body: {", "    body: {")
+        .replace("hedge: off ", "hedge: { after: p95, budget: 5% } ");
+    assert_ne!(text, defaults_yaml());
+    let loaded = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let route = &loaded.config.routes[0];
+    assert_eq!(
+        (route.matches.host.len(), route.matches.methods.len(), route.matches.listener.len()),
+        (2, 2, 1)
+    );
+    assert!(route.timeout.is_some() && route.body.max.is_some());
+    assert!(loaded.config.clusters["objects"].hedge.is_some());
+}
+
+#[test]
+fn the_other_shipped_files_are_right() {
+    let minimal = include_str!("../../../conf/minimal.yaml");
+    assert_eq!(lines(&parse(minimal).unwrap_or_else(|errors| panic!("{errors}")).warnings), [""; 0]);
+    let production = include_str!("../../../conf/production.yaml");
+    let loaded = parse(production).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        lines(&loaded.warnings),
+        [
+            "gw.yaml:11:14: listeners[0].address: reachable from other machines, and the writes of route `accounts` need \
+          no capability; keep it on loopback or behind something that asks who is there"
+        ]
+    );
+}
+
+#[test]
+fn the_json_schema_takes_the_default_configuration() {
+    let schema = json_schema();
+    let defaults: serde_json::Value =
+        serde_json::from_str(&effective(&Config::default(), Format::Json)).unwrap();
+    for (key, value) in defaults.as_object().unwrap() {
+        let property = &schema["properties"][key];
+        assert_eq!(&property["default"], value, "{key}");
+        assert!(property["description"].is_string(), "{key}");
+    }
+    assert_eq!(schema["properties"]["server"]["properties"]["drain"]["default"], "30s");
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(
+        schema["properties"]["routes"]["items"]["required"],
+        serde_json::json!(["name", "kind", "cluster"])
+    );
+}
