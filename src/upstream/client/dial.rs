@@ -1,0 +1,55 @@
+//! How a connection comes to be: what the shell supplies, and why no stream could be had.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::oap::{CannotOpen, ProtocolError};
+
+/// How a connection to one backend is made: TCP, TLS or Unix. The shell implements it.
+///
+/// What it returns should send at once (no Nagle): the client forms its own batches, and flushes after each.
+#[async_trait]
+pub trait Dial: Send + Sync + 'static {
+    /// A connection, ready for OAP/1's first byte.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Dials once. The pool bounds the time; dropping the future must abandon the dial.
+    async fn dial(&self) -> Result<Self::Io, DialError>;
+}
+
+/// Why a dial failed. Cheap to clone: all who waited for the dial are told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DialError(Arc<str>);
+
+impl DialError {
+    /// An error that reads as `reason`.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(Arc::from(reason.into()))
+    }
+}
+
+/// Why no stream could be opened. Nothing of the request was written: it is safe to repeat elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The backend could not be reached.
+    #[error("connect: {0}")]
+    Connect(DialError),
+    /// The dial took longer than `connect`.
+    #[error("connect: no answer in time")]
+    Timeout,
+    /// What answered does not speak OAP/1: a HELLO missing, late or wrong.
+    #[error("hello: {0}")]
+    Protocol(ProtocolError),
+    /// The backend wants no streams: a new connection was drained before its first.
+    #[error("the backend is draining")]
+    Draining,
+    /// The core refuses this request (too large a capability, say); no other backend would do better.
+    #[error("cannot be sent: {0}")]
+    Unsendable(CannotOpen),
+    /// The pool was closed.
+    #[error("the pool is closed")]
+    Closed,
+}
