@@ -1,0 +1,314 @@
+//! Before Pingora parses: who may connect, and which protocol a connection speaks.
+//!
+//! Pingora's listening service peeks for HTTP/2 without a time limit, panics in a task when it cannot bind, and
+//! gives nobody its real port. This accept loop binds before anything runs, tells the port, peeks under the head
+//! deadline, and knows how many connections are open so that a drain lasts no longer than they do.
+//!
+//! It does not read requests: [`HttpServerApp`] does.
+
+mod drain;
+mod socket;
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::{ListenFds, ShutdownWatch};
+use pingora_core::services::Service;
+
+pub use self::drain::{Drain, Open};
+pub use self::socket::Socket;
+use crate::clock;
+
+/// The client's side of an HTTP/2 connection begins with these bytes (RFC 9113 §3.4).
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long `accept` rests when the process has no descriptor left.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
+/// How long a connection that was accepted as the drain began may take to say its first word.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How many connections, that the kernel had completed when the drain began, are still taken.
+const BACKLOG: usize = 4096;
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP address; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A Unix socket, and the mode of its file.
+    Unix(PathBuf, u32),
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(at) => at.fmt(f),
+            Self::Unix(path, _) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The protocols that a clear-text listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.0 and HTTP/1.1.
+    pub h1: bool,
+    /// HTTP/2 by prior knowledge.
+    pub h2c: bool,
+}
+
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A listener that is bound, but not yet accepting.
+pub struct Bound {
+    name: String,
+    acceptor: Acceptor,
+    address: String,
+}
+
+impl Bound {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// What the system says: the address is in use, not this machine's, not permitted. A Unix socket's file that
+    /// nobody listens on any more is replaced; one that answers, and a file of another kind, are not.
+    pub fn new(name: &str, address: &Address) -> io::Result<Self> {
+        let (acceptor, told) = match address {
+            Address::Tcp(at) => {
+                let listener = TcpListener::bind(at)?;
+                listener.set_nonblocking(true)?;
+                let told = listener.local_addr()?.to_string();
+                (Acceptor::Tcp(listener), told)
+            }
+            Address::Unix(path, mode) => {
+                let listener = bind_unix(path, *mode)?;
+                listener.set_nonblocking(true)?;
+                (Acceptor::Unix(listener, path.clone()), format!("unix:{}", path.display()))
+            }
+        };
+        Ok(Self { name: name.to_owned(), acceptor, address: told })
+    }
+
+    /// The listener's name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The real address: with the port that the system chose, or `unix:/path`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the path exists and is not a socket"));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on this socket"));
+        }
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    Ok(listener)
+}
+
+/// What one listener serves, and how.
+pub struct Endpoint<A> {
+    /// Where it listens.
+    pub bound: Bound,
+    /// What it speaks.
+    pub protocols: Protocols,
+    /// Time for the first bytes of a connection, which tell its protocol.
+    pub first_bytes: Duration,
+    /// Who answers.
+    pub app: Arc<A>,
+}
+
+/// Accept loops, as a service of Pingora's server.
+pub struct Accepting<A> {
+    name: &'static str,
+    threads: usize,
+    endpoints: Vec<Endpoint<A>>,
+    drain: Arc<Drain>,
+}
+
+impl<A> Accepting<A> {
+    /// A service called `name` on `threads` threads that accepts on every endpoint until `drain` begins.
+    pub fn new(name: &'static str, threads: usize, endpoints: Vec<Endpoint<A>>, drain: Arc<Drain>) -> Self {
+        Self { name, threads, endpoints, drain }
+    }
+}
+
+#[async_trait]
+impl<A: HttpServerApp + Send + Sync + 'static> Service for Accepting<A> {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _per_fd: usize) {
+        let accepting: Vec<_> = std::mem::take(&mut self.endpoints)
+            .into_iter()
+            .map(|endpoint| {
+                let drain = Arc::clone(&self.drain);
+                pingora_runtime::current_handle().spawn(accept(endpoint, drain))
+            })
+            .collect();
+        for task in accepting {
+            if let Err(e) = task.await {
+                log::error!("accept loop of {}: {e}", self.name);
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(self.threads)
+    }
+}
+
+async fn accept<A: HttpServerApp + Send + Sync + 'static>(endpoint: Endpoint<A>, drain: Arc<Drain>) {
+    let Endpoint { bound, protocols, first_bytes, app } = endpoint;
+    let name = bound.name;
+    match bound.acceptor {
+        Acceptor::Tcp(listener) => match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let next = || async {
+                    let (stream, peer) = listener.accept().await?;
+                    Ok(Socket::tcp(stream, peer, clock::wall()))
+                };
+                accept_from(next, &name, protocols, first_bytes, &app, &drain).await;
+            }
+            Err(e) => log::error!("listener {name}: {e}"),
+        },
+        Acceptor::Unix(listener, path) => match tokio::net::UnixListener::from_std(listener) {
+            Ok(listener) => {
+                let next = || async {
+                    let (stream, _) = listener.accept().await?;
+                    Ok(Socket::unix(stream, clock::wall()))
+                };
+                accept_from(next, &name, protocols, first_bytes, &app, &drain).await;
+                drop(std::fs::remove_file(path));
+            }
+            Err(e) => log::error!("listener {name}: {e}"),
+        },
+    }
+}
+
+async fn accept_from<A, F>(
+    next: impl Fn() -> F,
+    name: &str,
+    protocols: Protocols,
+    first_bytes: Duration,
+    app: &Arc<A>,
+    drain: &Arc<Drain>,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+    F: Future<Output = io::Result<Socket>>,
+{
+    let serve_next = |accepted: io::Result<Socket>| match accepted {
+        Ok(socket) => {
+            let (app, open, draining) = (Arc::clone(app), drain.open(), drain.watch());
+            drop(pingora_runtime::current_handle().spawn(async move {
+                serve(socket, protocols, first_bytes, &app, draining).await;
+                drop(open);
+            }));
+            Ok(())
+        }
+        Err(e) => {
+            log::warn!("listener {name}: accept: {e}");
+            Err(e)
+        }
+    };
+    let mut draining = drain.watch();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = draining.wait_for(|on| *on) => break,
+            accepted = next() => accepted,
+        };
+        if let Err(e) = serve_next(accepted)
+            // EMFILE and ENFILE do not go away by asking again at once.
+            && matches!(e.raw_os_error(), Some(23 | 24))
+        {
+            tokio::time::sleep(NO_DESCRIPTOR).await;
+        }
+    }
+    // What the kernel has already completed a handshake with is served too: its client believes it connected.
+    for _ in 0..BACKLOG {
+        let Some(accepted) = next().now_or_never() else { return };
+        if serve_next(accepted).is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+    mut socket: Socket,
+    protocols: Protocols,
+    first_bytes: Duration,
+    app: &Arc<A>,
+    mut draining: ShutdownWatch,
+) {
+    let told = tokio::select! {
+        biased;
+        told = tokio::time::timeout(first_bytes, protocol(&mut socket, protocols)) => told,
+        () = async {
+            drop(draining.wait_for(|on| *on).await);
+            tokio::time::sleep(LAST_WORD).await;
+        } => return,
+    };
+    match told {
+        Ok(Ok(Protocol::H2)) => drop(app.process_new(Box::new(socket), &draining).await),
+        Ok(Ok(Protocol::H1)) => serve_http1(socket, app, &draining).await,
+        // Silence, a connection that is gone, or a protocol that this listener does not speak.
+        Ok(Ok(Protocol::Neither) | Err(_)) | Err(_) => {}
+    }
+}
+
+enum Protocol {
+    H1,
+    H2,
+    Neither,
+}
+
+async fn protocol(socket: &mut Socket, spoken: Protocols) -> io::Result<Protocol> {
+    socket.readable().await?;
+    Ok(match (spoken.h2c && socket.begins_with(H2_PREFACE).await?, spoken.h1) {
+        (true, _) => Protocol::H2,
+        (false, true) => Protocol::H1,
+        (false, false) => Protocol::Neither,
+    })
+}
+
+async fn serve_http1<A: HttpServerApp + Send + Sync + 'static>(
+    socket: Socket,
+    app: &Arc<A>,
+    draining: &ShutdownWatch,
+) {
+    let mut session = ServerSession::new_http1(Box::new(socket));
+    if *draining.borrow() {
+        session.set_keepalive(None);
+    }
+    let mut next = app.process_new_http(session, draining).await;
+    while let Some((stream, settings)) = next.map(|reused| reused.consume()) {
+        let mut session = ServerSession::new_http1(stream);
+        if let Some(settings) = settings {
+            settings.apply_to_session(&mut session);
+        }
+        next = app.process_new_http(session, draining).await;
+    }
+}

@@ -1,0 +1,283 @@
+//! An accepted connection as Pingora sees it.
+//!
+//! Pingora's own stream carries a 64 KiB read buffer from the first byte to the last, idle or not. This one
+//! buffers nothing to read but what was peeked to tell HTTP/2 from HTTP/1, and to write only what gathers a
+//! response head with the body that follows into one system call.
+//!
+//! It does not parse, time or limit anything: the accept loop does.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_core::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Writes below this many bytes are gathered until the next flush or a larger write.
+const GATHER: usize = 4 * 1024;
+
+/// The transport below an accepted connection.
+#[derive(Debug)]
+pub enum Transport {
+    /// TCP, over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A Unix socket.
+    Unix(UnixStream),
+}
+
+/// An accepted connection: a transport, what was peeked of it, and what waits to be written.
+#[derive(Debug)]
+pub struct Socket {
+    transport: Transport,
+    peeked: BytesMut,
+    unsent: BytesMut,
+    digest: Arc<SocketDigest>,
+    accepted: SystemTime,
+}
+
+impl Socket {
+    /// Wraps a TCP connection from `peer`, with Nagle's algorithm off.
+    pub fn tcp(stream: TcpStream, peer: SocketAddr, accepted: SystemTime) -> Self {
+        // A failure here is a connection that is already gone; the first read says so.
+        drop(stream.set_nodelay(true));
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        drop(digest.peer_addr.set(Some(PeerAddr::from(peer))));
+        Self::new(Transport::Tcp(stream), digest, accepted)
+    }
+
+    /// Wraps a connection to a Unix socket.
+    pub fn unix(stream: UnixStream, accepted: SystemTime) -> Self {
+        let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+        drop(digest.peer_addr.set(None));
+        Self::new(Transport::Unix(stream), digest, accepted)
+    }
+
+    fn new(transport: Transport, digest: SocketDigest, accepted: SystemTime) -> Self {
+        Self {
+            transport,
+            peeked: BytesMut::new(),
+            unsent: BytesMut::new(),
+            digest: Arc::new(digest),
+            accepted,
+        }
+    }
+
+    /// Waits for the first `n` bytes, or for as many as come before the first that differs from `pattern`, and
+    /// says whether the stream begins with `pattern`. What was read is read again by the next reader.
+    ///
+    /// # Errors
+    /// What the socket says, or `UnexpectedEof` when it ends before the question is answered.
+    pub async fn begins_with(&mut self, pattern: &[u8]) -> io::Result<bool> {
+        loop {
+            let known = self.peeked.len().min(pattern.len());
+            if self.peeked.get(..known) != pattern.get(..known) {
+                return Ok(false);
+            }
+            if known == pattern.len() {
+                return Ok(true);
+            }
+            self.peek_more().await?;
+        }
+    }
+
+    /// Waits until at least one byte waits to be read.
+    ///
+    /// # Errors
+    /// What the socket says, or `UnexpectedEof` when the peer has closed.
+    pub async fn readable(&mut self) -> io::Result<()> {
+        if self.peeked.is_empty() { self.peek_more().await } else { Ok(()) }
+    }
+
+    async fn peek_more(&mut self) -> io::Result<()> {
+        let mut some = [0; 512];
+        let n = match &mut self.transport {
+            Transport::Tcp(s) => s.read(&mut some).await?,
+            Transport::Unix(s) => s.read(&mut some).await?,
+        };
+        let read = some.get(..n).unwrap_or_default();
+        if read.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.peeked.extend_from_slice(read);
+        Ok(())
+    }
+
+    fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let n = ready!(match &mut self.transport {
+                Transport::Tcp(s) => Pin::new(s).poll_write(cx, &self.unsent),
+                Transport::Unix(s) => Pin::new(s).poll_write(cx, &self.unsent),
+            })?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(n);
+        }
+        self.unsent = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_transport_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Transport::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.peeked.is_empty() {
+            let n = self.peeked.len().min(buf.remaining());
+            buf.put_slice(&self.peeked.split_to(n));
+            if self.peeked.is_empty() {
+                self.peeked = BytesMut::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        match &mut self.transport {
+            Transport::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Transport::Unix(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unsent.len().saturating_add(buf.len()) <= GATHER {
+            self.unsent.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        if self.unsent.is_empty() {
+            return match &mut self.transport {
+                Transport::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+                Transport::Unix(s) => Pin::new(s).poll_write(cx, buf),
+            };
+        }
+        // A gathered head and the piece behind it leave in one system call.
+        let this = &mut *self;
+        loop {
+            let unsent = std::mem::take(&mut this.unsent);
+            let written = this.poll_transport_vectored(cx, &[IoSlice::new(&unsent), IoSlice::new(buf)]);
+            this.unsent = unsent;
+            let n = ready!(written)?;
+            if n == 0 && !buf.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let gathered = this.unsent.len();
+            if n <= gathered {
+                this.unsent.advance(n);
+                if this.unsent.is_empty() {
+                    this.unsent = BytesMut::new();
+                    return match &mut this.transport {
+                        Transport::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+                        Transport::Unix(s) => Pin::new(s).poll_write(cx, buf),
+                    };
+                }
+                continue;
+            }
+            this.unsent = BytesMut::new();
+            return Poll::Ready(Ok(n.saturating_sub(gathered)));
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_unsent(cx))?;
+        self.poll_transport_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_unsent(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_unsent(cx))?;
+        match &mut self.transport {
+            Transport::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Transport::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+#[async_trait]
+impl Shutdown for Socket {
+    async fn shutdown(&mut self) {
+        // The peer may be gone already: nobody is left to be told.
+        drop(AsyncWriteExt::shutdown(self).await);
+    }
+}
+
+impl UniqueID for Socket {
+    fn id(&self) -> UniqueIDType {
+        self.as_raw_fd()
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        match &self.transport {
+            Transport::Tcp(s) => s.as_raw_fd(),
+            Transport::Unix(s) => s.as_raw_fd(),
+        }
+    }
+}
+
+impl Ssl for Socket {}
+
+#[async_trait]
+impl Peek for Socket {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        while self.peeked.len() < buf.len() {
+            self.peek_more().await?;
+        }
+        let Some(peeked) = self.peeked.get(..buf.len()) else { return Ok(false) };
+        buf.copy_from_slice(peeked);
+        Ok(true)
+    }
+}
+
+impl GetTimingDigest for Socket {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        vec![Some(TimingDigest { established_ts: self.accepted, ..TimingDigest::default() })]
+    }
+}
+
+impl GetProxyDigest for Socket {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Socket {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.digest))
+    }
+}

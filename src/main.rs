@@ -1,0 +1,50 @@
+//! The command: flags to configuration to a running process, errors to exit codes.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use svc_gateway::cli::{self, Answer, Cli, Command, Exit};
+use svc_gateway::config::Config;
+use svc_gateway::{server, serving};
+
+/// glibc's allocator costs twice the processor time on bodies of 64 KiB.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let answer = match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::Check(args) => cli::check(&args),
+        Command::Config(args) => cli::config(&args),
+        Command::Backend(args) => backend(&args),
+    };
+    // Whoever closed our output does not want to read it.
+    drop(std::io::stdout().write_all(answer.stdout.as_bytes()));
+    drop(std::io::stderr().write_all(answer.stderr.as_bytes()));
+    ExitCode::from(answer.exit.code())
+}
+
+fn run(args: &cli::RunArgs) -> Answer {
+    let loaded = match Config::load(args.config.as_deref().filter(|path| !path.as_os_str().is_empty())) {
+        Ok(loaded) => loaded,
+        Err(errors) => return ended(format!("{errors}\n"), Exit::Usage),
+    };
+    // Told before the first line of the log, which is JSON.
+    drop(std::io::stderr().write_all(cli::warning_lines(&loaded.warnings).as_bytes()));
+    match server::run(loaded.config) {
+        Ok(()) => ended(String::new(), Exit::Done),
+        Err(e) => ended(format!("svc-gateway: {e}\n"), Exit::Failed),
+    }
+}
+
+fn backend(args: &cli::BackendArgs) -> Answer {
+    match serving::run(args) {
+        Ok(()) => ended(String::new(), Exit::Done),
+        Err(e) => ended(format!("svc-gateway backend: {}: {e}\n", args.listen), Exit::Failed),
+    }
+}
+
+fn ended(stderr: String, exit: Exit) -> Answer {
+    Answer { stdout: String::new(), stderr, exit }
+}

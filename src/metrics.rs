@@ -1,0 +1,293 @@
+//! Every metric, declared once (http.md §6). Labels are types or configured names: nothing that a client sends
+//! becomes a label value, so the number of series is bounded by the configuration.
+//!
+//! The registry belongs to a gateway, not to the process: two gateways live in one test.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::rejection::Reason;
+
+/// A request's method as a label: the ones HTTP knows, or `OTHER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+    /// PATCH
+    Patch,
+    /// OPTIONS
+    Options,
+    /// Anything else.
+    Other,
+}
+
+impl Method {
+    const ALL: [Self; 8] =
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options, Self::Other];
+
+    /// The label for a method as it came.
+    pub fn of(method: &http::Method) -> Self {
+        match *method {
+            http::Method::GET => Self::Get,
+            http::Method::HEAD => Self::Head,
+            http::Method::POST => Self::Post,
+            http::Method::PUT => Self::Put,
+            http::Method::DELETE => Self::Delete,
+            http::Method::PATCH => Self::Patch,
+            http::Method::OPTIONS => Self::Options,
+            _ => Self::Other,
+        }
+    }
+
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Options => "OPTIONS",
+            Self::Other => "OTHER",
+        }
+    }
+}
+
+/// Statuses whose counters are kept at hand; others are looked up.
+const COMMON: [u16; 20] =
+    [200, 201, 204, 206, 301, 302, 304, 400, 403, 404, 405, 413, 416, 422, 429, 499, 500, 502, 503, 504];
+
+/// What one route counts, with its series at hand so that a request looks nothing up.
+pub struct RouteMetrics {
+    name: String,
+    requests: IntCounterVec,
+    common: [[OnceLock<IntCounter>; COMMON.len()]; Method::ALL.len()],
+    latency: [Histogram; Method::ALL.len()],
+    /// `inflight_requests{route}`
+    pub inflight: IntGauge,
+    /// `bytes_in_total{route}`
+    pub bytes_in: IntCounter,
+    /// `bytes_out_total{route}`
+    pub bytes_out: IntCounter,
+}
+
+impl RouteMetrics {
+    /// Counts an answered request and the time it took.
+    pub fn on_request(&self, method: Method, status: u16, latency: Duration) {
+        let cached =
+            COMMON.iter().position(|s| *s == status).and_then(|at| self.common.get(method as usize)?.get(at));
+        match cached {
+            Some(slot) => slot.get_or_init(|| self.series(method, status)).inc(),
+            None => self.series(method, status).inc(),
+        }
+        if let Some(histogram) = self.latency.get(method as usize) {
+            histogram.observe(latency.as_secs_f64());
+        }
+    }
+
+    fn series(&self, method: Method, status: u16) -> IntCounter {
+        self.requests.with_label_values(&[self.name.as_str(), method.as_str(), status.to_string().as_str()])
+    }
+}
+
+/// Every metric of one gateway.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    inflight: IntGaugeVec,
+    bytes_in: IntCounterVec,
+    bytes_out: IntCounterVec,
+    rejected: IntCounterVec,
+    /// `integrity_fail_total`: objects whose bytes were not what their address says.
+    pub integrity_fail: IntCounter,
+    /// `readyz_fail_total{key}`
+    pub readyz_fail: IntCounterVec,
+    /// `upstream_connections{cluster,state}`
+    pub upstream_connections: IntGaugeVec,
+    /// `upstream_health{backend}`: 1 healthy, 0 not.
+    pub upstream_health: IntGaugeVec,
+    /// `oap_frames_total{kind}`
+    pub oap_frames: IntCounterVec,
+    oap_rejects: IntCounterVec,
+    /// `config_version`: the generation that is in force.
+    pub config_version: IntGauge,
+}
+
+impl Metrics {
+    /// Declares every metric in a registry of its own.
+    ///
+    /// # Errors
+    /// Two metrics of one name: a bug that the tests would show.
+    pub fn new() -> Result<Arc<Self>, prometheus::Error> {
+        let registry = Registry::new();
+        // 0.25 ms to 16 s: a cached answer of a neighbour to a request that has used its time up.
+        let latency =
+            HistogramOpts::new("request_latency_seconds", "Whole time of a request, by route and method.")
+                .buckets(prometheus::exponential_buckets(0.000_25, 2.0, 17)?);
+        let metrics = Self {
+            requests: counters(
+                &registry,
+                "http_requests_total",
+                "Requests answered.",
+                &["route", "method", "status"],
+            )?,
+            latency: register(&registry, HistogramVec::new(latency, &["route", "method"])?)?,
+            inflight: gauges(&registry, "inflight_requests", "Requests under way.", &["route"])?,
+            bytes_in: counters(&registry, "bytes_in_total", "Body bytes read from clients.", &["route"])?,
+            bytes_out: counters(&registry, "bytes_out_total", "Body bytes sent to clients.", &["route"])?,
+            rejected: counters(&registry, "rejected_total", "Requests refused, by reason.", &["reason"])?,
+            integrity_fail: register(
+                &registry,
+                IntCounter::new(
+                    "integrity_fail_total",
+                    "Objects whose bytes were not what their address says.",
+                )?,
+            )?,
+            readyz_fail: counters(
+                &registry,
+                "readyz_fail_total",
+                "Answers of /readyz that named key.",
+                &["key"],
+            )?,
+            upstream_connections: gauges(
+                &registry,
+                "upstream_connections",
+                "Connections to backends, by cluster and state.",
+                &["cluster", "state"],
+            )?,
+            upstream_health: gauges(
+                &registry,
+                "upstream_health",
+                "1 when the backend takes requests.",
+                &["backend"],
+            )?,
+            oap_frames: counters(
+                &registry,
+                "oap_frames_total",
+                "OAP/1 frames, by direction and kind.",
+                &["kind"],
+            )?,
+            oap_rejects: counters(
+                &registry,
+                "oap_rejects_total",
+                "OAP/1 peers refused, by reason.",
+                &["reason"],
+            )?,
+            config_version: register(
+                &registry,
+                IntGauge::new("config_version", "Generation of the configuration in force.")?,
+            )?,
+            registry,
+        };
+        let build = Opts::new("build_info", "Always 1; the labels tell what runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        register(&metrics.registry, IntGauge::with_opts(build)?)?.set(1);
+        metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        for reason in Reason::ALL {
+            drop(metrics.rejected.with_label_values(&[reason.as_str()]));
+        }
+        Ok(Arc::new(metrics))
+    }
+
+    /// The series of one route, made when a configuration names it.
+    pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
+        Arc::new(RouteMetrics {
+            name: name.to_owned(),
+            requests: self.requests.clone(),
+            common: Default::default(),
+            latency: Method::ALL.map(|m| self.latency.with_label_values(&[name, m.as_str()])),
+            inflight: self.inflight.with_label_values(&[name]),
+            bytes_in: self.bytes_in.with_label_values(&[name]),
+            bytes_out: self.bytes_out.with_label_values(&[name]),
+        })
+    }
+
+    /// Counts a rejection under the word that answer and log carry.
+    pub fn on_rejection(&self, reason: Reason) {
+        self.rejected.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts an OAP/1 peer that broke a rule of oap1 §2.
+    pub fn on_protocol_error(&self, reason: &'static str) {
+        self.oap_rejects.with_label_values(&[reason]).inc();
+    }
+
+    /// The Prometheus text exposition format, version 0.0.4.
+    ///
+    /// # Errors
+    /// What the encoder says; it has no reason to.
+    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntCounterVec, prometheus::Error> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<IntGaugeVec, prometheus::Error> {
+    register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shows_under_its_route_method_and_status_however_rare_the_status() {
+        let metrics = Metrics::new().unwrap();
+        let route = metrics.route("objects");
+        route.on_request(Method::Get, 200, Duration::from_millis(1));
+        route.on_request(Method::Other, 418, Duration::from_millis(1));
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(
+            text.contains(r#"http_requests_total{method="GET",route="objects",status="200"} 1"#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#"http_requests_total{method="OTHER",route="objects",status="418"} 1"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_reason_has_its_series_before_it_happens() {
+        let text = String::from_utf8(Metrics::new().unwrap().render().unwrap()).unwrap();
+        for reason in Reason::ALL {
+            assert!(text.contains(&format!("rejected_total{{reason=\"{}\"}} 0", reason.as_str())));
+        }
+    }
+}

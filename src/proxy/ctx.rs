@@ -1,0 +1,123 @@
+//! What is known of one request, from its head to its log line.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::IntGauge;
+
+use super::body::{DownloadGate, UploadGate};
+use super::correlation::CorrelationId;
+use super::peer::{Attempt, Repeats};
+use crate::object::Address;
+use crate::rejection::{Reason, Rejection};
+use crate::snapshot::{Route, Snapshot};
+
+/// Pingora's per-request context.
+pub struct RequestCtx {
+    /// When the whole head was here.
+    pub(super) started: Instant,
+    /// When that was, as the Unix epoch has it.
+    pub(super) wall: Duration,
+    pub(super) correlation: CorrelationId,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) stage: Stage,
+    pub(super) facts: Facts,
+}
+
+/// How far a request has come. What exists later lives in a later variant.
+pub(super) enum Stage {
+    /// Its head has been read.
+    Arrived,
+    /// It may go to a backend.
+    Admitted(Box<Admitted>),
+}
+
+/// A request that may go to a backend.
+pub(super) struct Admitted {
+    /// The generation that the request began with and keeps.
+    pub policy: Arc<Snapshot>,
+    pub route: Arc<Route>,
+    pub gate: UploadGate,
+    /// The effective host, as it crosses.
+    pub authority: String,
+    pub repeats: Repeats,
+    /// The object that the path names.
+    pub object: Option<Address>,
+    /// When the answer's head must be here.
+    pub deadline: Instant,
+    /// Pingora's pipeline: the backend that is being tried, and those that were.
+    pub attempt: Option<Attempt>,
+    pub tried: Vec<crate::upstream::BackendId>,
+    /// Pingora's pipeline: the answer's gate.
+    pub download: Option<DownloadGate>,
+    /// Dropped with the request, however it ends.
+    pub _inflight: InFlight,
+}
+
+/// What the log line and the counters tell.
+#[derive(Default)]
+pub(super) struct Facts {
+    pub rejected: Option<Rejection>,
+    /// The status that the client was sent, or 499.
+    pub status: Option<u16>,
+    /// Counted by the relay; Pingora's own count otherwise.
+    pub sent: Option<u64>,
+    pub received: Option<u64>,
+    pub upstream_since: Option<Instant>,
+    pub upstream: Option<Duration>,
+    pub backend: Option<Arc<str>>,
+    /// A range of an object: passed through unverified.
+    pub unverified: bool,
+    /// The answer was cut after its head had been sent.
+    pub cut: bool,
+}
+
+impl RequestCtx {
+    pub(super) fn new(now: Instant, wall: Duration) -> Self {
+        Self {
+            started: now,
+            wall,
+            correlation: CorrelationId::none(),
+            peer: None,
+            stage: Stage::Arrived,
+            facts: Facts::default(),
+        }
+    }
+
+    pub(super) fn admitted(&mut self) -> Option<&mut Admitted> {
+        match &mut self.stage {
+            Stage::Admitted(admitted) => Some(admitted),
+            Stage::Arrived => None,
+        }
+    }
+
+    /// Notes why the request ends, once: the first reason is the cause of the later ones.
+    pub(super) fn reject(&mut self, no: Rejection) {
+        if self.facts.rejected.is_none() {
+            self.facts.rejected = Some(no);
+        }
+    }
+
+    /// Notes that the client left first.
+    pub(super) fn client_left(&mut self) {
+        self.reject(Reason::ClientLeft.into());
+        self.facts.status = Some(Reason::ClientLeft.status());
+    }
+}
+
+/// Counts a request as under way until it is dropped.
+pub(super) struct InFlight(IntGauge);
+
+impl InFlight {
+    pub(super) fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

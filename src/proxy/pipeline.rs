@@ -1,0 +1,203 @@
+//! `http1` and `http2` clusters: Pingora's own pipeline, held to the same functions as the relay.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, Session};
+
+use super::body::DownloadGate;
+use super::ctx::RequestCtx;
+use super::peer::{self, HashKey};
+use super::respond;
+use super::respond::Dress;
+use crate::clock;
+use crate::rejection::{Reason, Rejection};
+use crate::upstream::retry::{Body, Failure};
+
+/// `upstream_peer`: which backend, on the first attempt and on every further one.
+pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
+    let now = clock::now();
+    let Some(admitted) = ctx.admitted() else { return refuse(ctx, Reason::Internal.into()) };
+    if now >= admitted.deadline {
+        return refuse(ctx, Reason::Timeout.into());
+    }
+    if admitted.tried.is_empty() && admitted.attempt.is_none() {
+        // A request whose body is held may be repeated (http.md §7).
+        session.enable_retry_buffering();
+        if session.req_header().headers.contains_key(header::EXPECT) {
+            session.write_continue_response().await?;
+        }
+    }
+    let key = HashKey::of(&admitted.route.cluster, admitted.object.as_ref(), session.req_header());
+    match peer::pick(&admitted.route.cluster, key.as_ref(), &admitted.tried, now) {
+        Ok(attempt) => {
+            let left = admitted.deadline.saturating_duration_since(now);
+            let Some(peer) = attempt.http_peer(left) else { return refuse(ctx, Reason::Internal.into()) };
+            ctx.facts.backend = Some(attempt.backend_name());
+            ctx.facts.upstream_since.get_or_insert(now);
+            if let Some(admitted) = ctx.admitted() {
+                admitted.attempt = Some(attempt);
+            }
+            Ok(Box::new(peer))
+        }
+        Err(no) => refuse(ctx, no),
+    }
+}
+
+/// `upstream_request_filter`: the head as it crosses; everything but the deadline and the path was edited in
+/// `fields::prepare`.
+pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut RequestCtx) -> Result<()> {
+    let Some(admitted) = ctx.admitted() else { return Ok(()) };
+    let left = admitted.deadline.saturating_duration_since(clock::now());
+    drop(request.remove_header(&header::EXPECT));
+    let left = HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+    request.insert_header(HeaderName::from_static("x-deadline-ms"), left)?;
+    if let Some(host) = &admitted.route.host {
+        request.insert_header(header::HOST, host.as_str())?;
+    }
+    if let Some(path) = admitted.route.rewritten(request.uri.path_and_query().map_or("/", |p| p.as_str())) {
+        let uri = http::Uri::builder().path_and_query(path.as_str()).build();
+        request.set_uri(uri.map_err(|e| Error::because(ErrorType::InternalError, "strip_prefix", e))?);
+    }
+    Ok(())
+}
+
+/// `request_body_filter`: the same gate that the relay feeds.
+pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
+    let Some(admitted) = ctx.admitted() else { return Ok(()) };
+    let piece = body.as_deref().unwrap_or_default();
+    let verdict = admitted.gate.take(piece).and_then(|()| if end { admitted.gate.finish() } else { Ok(()) });
+    match verdict {
+        Ok(()) => Ok(()),
+        Err(no) => refuse(ctx, no),
+    }
+}
+
+/// `response_filter`: the answer's head, dressed as the relay dresses its own.
+pub(super) fn on_response(
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &mut RequestCtx,
+) -> Result<()> {
+    let now = clock::now();
+    ctx.facts.upstream = ctx.facts.upstream_since.map(|since| now.saturating_duration_since(since));
+    let request = session.req_header();
+    let (method, version) = (request.method.clone(), request.version);
+    let correlation = ctx.correlation.clone();
+    let Some(admitted) = ctx.admitted() else { return Ok(()) };
+    if let Some(attempt) = &admitted.attempt {
+        attempt.answered(response.status.as_u16(), now);
+    }
+    let dress =
+        Dress { method: &method, version, correlation: &correlation, object: admitted.object.as_ref() };
+    admitted.download = Some(DownloadGate::new(None));
+    match dress.put_on(response) {
+        Ok(()) => Ok(()),
+        Err(no) => refuse(ctx, no),
+    }
+}
+
+/// `response_body_filter`: counts what passes.
+pub(super) fn on_response_body(
+    body: &mut Option<Bytes>,
+    _end: bool,
+    ctx: &mut RequestCtx,
+) -> Result<Option<Duration>> {
+    if let Some(admitted) = ctx.admitted()
+        && let (Some(gate), Some(piece)) = (&mut admitted.download, body.take())
+    {
+        *body = gate.take(piece).unwrap_or_default();
+    }
+    Ok(None)
+}
+
+/// `fail_to_connect`: nothing was sent, so any request may go elsewhere.
+pub(super) fn on_connect_failure(session: &Session, ctx: &mut RequestCtx, error: Box<Error>) -> Box<Error> {
+    repeat_or_not(session, ctx, error, Failure { written: false, not_processed: false })
+}
+
+/// `error_while_proxy`: a connection or a backend failed after the request had begun to leave.
+pub(super) fn on_upstream_failure(
+    session: &Session,
+    ctx: &mut RequestCtx,
+    error: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
+    if matches!(error.esource(), pingora_core::ErrorSource::Downstream) || ctx.facts.rejected.is_some() {
+        return error;
+    }
+    // A reused connection that the backend had closed in the meantime took nothing of the request.
+    let written = !(reused && error.retry.retry());
+    repeat_or_not(session, ctx, error, Failure { written, not_processed: false })
+}
+
+fn repeat_or_not(
+    session: &Session,
+    ctx: &mut RequestCtx,
+    mut error: Box<Error>,
+    failure: Failure,
+) -> Box<Error> {
+    let now = clock::now();
+    let begun = session.response_written().is_some();
+    let body = match session.as_ref().body_bytes_read() {
+        0 => Body::Untouched,
+        _ if session.as_ref().retry_buffer_truncated() => Body::Gone,
+        _ => Body::Held,
+    };
+    let method = session.req_header().method.clone();
+    let Some(admitted) = ctx.admitted() else { return error };
+    if let Some(attempt) = admitted.attempt.take() {
+        attempt.failed(now);
+        admitted.tried.push(attempt.backend());
+        let object = admitted.object.is_some();
+        let again = !begun
+            && now < admitted.deadline
+            && admitted.repeats.take(&admitted.route, object, &method, failure, body);
+        error.set_retry(again);
+    }
+    error
+}
+
+/// `fail_to_proxy`: the one place where the pipeline says no.
+pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
+    if ctx.facts.rejected.is_none() {
+        match reason_of(error) {
+            Reason::ClientLeft => ctx.client_left(),
+            reason => ctx.reject(Rejection::new(reason).because(error.to_string())),
+        }
+    }
+    let sent = session.response_written().is_some_and(|head| !head.status.is_informational());
+    let Some(no) = ctx.facts.rejected.clone().filter(|no| !sent && no.reason != Reason::ClientLeft) else {
+        ctx.facts.cut = sent;
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    };
+    let keeps = respond::reject(session.as_downstream_mut(), &no, &ctx.correlation).await;
+    FailToProxy { error_code: no.reason.status(), can_reuse_downstream: keeps }
+}
+
+/// What an error of Pingora's means in the words of http.md §1.
+fn reason_of(error: &Error) -> Reason {
+    use pingora_core::ErrorSource;
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(400)) => {
+            Reason::Malformed
+        }
+        (ErrorSource::Downstream, _) => Reason::ClientLeft,
+        (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout) => {
+            Reason::Timeout
+        }
+        (ErrorSource::Upstream, _) => Reason::Upstream,
+        _ => Reason::Internal,
+    }
+}
+
+/// Notes the rejection and makes Pingora end the request with it.
+fn refuse<T>(ctx: &mut RequestCtx, no: Rejection) -> Result<T> {
+    let status = no.reason.status();
+    ctx.reject(no);
+    Error::e_explain(ErrorType::HTTPStatus(status), "refused")
+}

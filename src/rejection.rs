@@ -1,0 +1,170 @@
+//! Every way to say no, in one place: the reason, its status, and what the answer carries besides.
+//!
+//! A stage says no with its own small error; the `From` implementations here give it its word. That word
+//! stands in the answer's JSON, the access log and `rejected_total{reason}` alike (http.md §1).
+//!
+//! Nothing here writes to a client: `proxy::respond` does.
+
+use std::time::Duration;
+
+/// The machine-readable reason of a rejection. Append-only: clients, dashboards and alerts hold on to the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The request is not well-formed HTTP, or asks for something that is never forwarded.
+    Malformed,
+    /// The client sent or read too slowly.
+    Slow,
+    /// The request target is longer than `limits.request.uri`.
+    Uri,
+    /// The head has more bytes or fields than `limits.request.head` and `limits.request.fields` allow.
+    Headers,
+    /// The path exists, the method does not.
+    Method,
+    /// No route matches host and path.
+    NoRoute,
+    /// The body is longer than its cap.
+    BodyCap,
+    /// The body's digest is not the address in the path.
+    DigestMismatch,
+    /// The backend broke its connection or its protocol.
+    Upstream,
+    /// No backend of the cluster can take the request.
+    NoBackend,
+    /// The request's time is over.
+    Timeout,
+    /// A bug of the gateway's.
+    Internal,
+    /// The client left first; logged, never sent.
+    ClientLeft,
+}
+
+impl Reason {
+    /// Every reason, so that each metric series exists from the start.
+    pub const ALL: [Self; 13] = [
+        Self::Malformed,
+        Self::Slow,
+        Self::Uri,
+        Self::Headers,
+        Self::Method,
+        Self::NoRoute,
+        Self::BodyCap,
+        Self::DigestMismatch,
+        Self::Upstream,
+        Self::NoBackend,
+        Self::Timeout,
+        Self::Internal,
+        Self::ClientLeft,
+    ];
+
+    /// The word that answer, log and metric share.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Slow => "slow",
+            Self::Uri => "uri",
+            Self::Headers => "headers",
+            Self::Method => "method",
+            Self::NoRoute => "no_route",
+            Self::BodyCap => "body_cap",
+            Self::DigestMismatch => "digest_mismatch",
+            Self::Upstream => "upstream",
+            Self::NoBackend => "no_backend",
+            Self::Timeout => "timeout",
+            Self::Internal => "internal",
+            Self::ClientLeft => "client_left",
+        }
+    }
+
+    /// The status that goes with the reason (http.md §1).
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::Slow => 408,
+            Self::Uri => 414,
+            Self::Headers => 431,
+            Self::Method => 405,
+            Self::NoRoute => 404,
+            Self::BodyCap => 413,
+            Self::DigestMismatch => 422,
+            Self::Upstream => 502,
+            Self::NoBackend => 503,
+            Self::Timeout => 504,
+            Self::Internal => 500,
+            Self::ClientLeft => 499,
+        }
+    }
+}
+
+/// A no, with everything its answer needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reason,
+    /// When to come again; every 429 and 503 has one.
+    pub retry_after: Option<Duration>,
+    /// The methods that exist, for 405.
+    pub allow: Option<String>,
+    /// More for the operator's log; never sent to the client.
+    pub detail: Option<String>,
+}
+
+impl Rejection {
+    /// A rejection for `reason`, with the shortest honest `retry-after` where the status asks for one.
+    pub fn new(reason: Reason) -> Self {
+        let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
+        Self { reason, retry_after, allow: None, detail: None }
+    }
+
+    /// Adds a sentence for the log.
+    #[must_use]
+    pub fn because(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The methods that the path does have (RFC 9110 §15.5.6).
+    pub fn method(allow: String) -> Self {
+        Self { allow: Some(allow), ..Self::new(Reason::Method) }
+    }
+
+    /// `retry-after` in whole seconds: rounded up, at least 1 (http.md §1).
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        let wait = self.retry_after?;
+        Some(wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
+    }
+}
+
+impl From<Reason> for Rejection {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_rounded_up_and_at_least_one_second() {
+        let mut no = Rejection::new(Reason::NoBackend);
+        for (wait, secs) in [(0, 1), (1, 1), (1_000, 1), (1_001, 2), (2_500, 3)] {
+            no.retry_after = Some(Duration::from_millis(wait));
+            assert_eq!(no.retry_after_secs(), Some(secs), "{wait} ms");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        let words: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(words.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn every_503_says_when_to_come_again() {
+        for reason in Reason::ALL {
+            let says = Rejection::new(reason).retry_after_secs().is_some();
+            assert_eq!(says, matches!(reason.status(), 429 | 503), "{}", reason.as_str());
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! From a configuration to a running process: the log, the listeners, the services, the signals, the drain.
+//!
+//! Everything that can fail does so before the first connection is accepted, with a sentence that says what and
+//! where. Pingora runs the services; stopping is ours, since Pingora sleeps its grace period in full even when
+//! nothing is left to wait for.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora_core::apps::HttpServerOptions;
+use pingora_core::apps::http_app::HttpServer;
+use pingora_core::protocols::http::v2::server::H2Options;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use pingora_proxy::HttpProxy;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::access_log::{Log, Writer};
+use crate::admin::Admin;
+use crate::cluster::Keeper;
+use crate::config::{self, Config, LogTarget, Protocol};
+use crate::edge::{self, Accepting, Bound, Drain, Endpoint, Protocols};
+use crate::metrics::Metrics;
+use crate::proxy::Gateway;
+use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::{clock, embedded, logger};
+
+/// The admin listener's name in the log.
+const ADMIN: &str = "admin";
+/// The mode of the admin socket.
+const OWNER_ONLY: u32 = 0o600;
+const ADMIN_THREADS: usize = 1;
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be had.
+    #[error("listener {name}: cannot listen on {address}: {source}")]
+    Bind {
+        /// The listener.
+        name: String,
+        /// Where it should listen.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Something else that the system refuses.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A policy that cannot be compiled.
+    #[error("{0}")]
+    Policy(String),
+}
+
+/// Serves `config` until a signal stops it.
+///
+/// # Errors
+/// A [`StartError`], before anything is served.
+pub fn run(config: Config) -> Result<(), StartError> {
+    let (log, writer) = open_log(&config)?;
+    logger::install(&log, config.log.level);
+    let metrics = Metrics::new().map_err(|e| StartError::Policy(e.to_string()))?;
+    let runtime_dir = embedded::RuntimeDir::new(&config)?;
+    let snapshot =
+        Snapshot::compile(&config, 1, &metrics, &runtime_dir.socket()).map_err(StartError::Policy)?;
+    let state = Arc::new(State {
+        snapshot: ArcSwap::from_pointee(snapshot),
+        metrics,
+        log: log.clone(),
+        drain: Drain::new(),
+    });
+    serve(&config, &state, &runtime_dir)?;
+    log.event(clock::wall(), "info", "stopped", &[]);
+    drop(writer);
+    drop(runtime_dir);
+    Ok(())
+}
+
+fn open_log(config: &Config) -> Result<(Log, Writer), StartError> {
+    let sink: Box<dyn io::Write + Send> = match config.log.to {
+        LogTarget::Stderr => Box::new(io::stderr()),
+        LogTarget::Stdout => Box::new(io::stdout()),
+    };
+    Log::new(sink).map_err(|source| StartError::System { what: "the log's thread", source })
+}
+
+fn serve(config: &Config, state: &Arc<State>, runtime_dir: &embedded::RuntimeDir) -> Result<(), StartError> {
+    let workers = workers(config);
+    let conf = ServerConf {
+        threads: workers,
+        work_stealing: false,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        // Attempts are ours to count; Pingora's own bound only must not be in the way.
+        max_retries: 16,
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    let listeners = public(config, state, &server.configuration)?;
+    let admins = admin(config, state)?;
+    let admin_drain = Drain::new();
+    let keeper = server.add_service(Keeper::new(Arc::clone(state), runtime_dir.embedded(config)));
+    let public = server.add_service(Accepting::new("public", workers, listeners, Arc::clone(&state.drain)));
+    // Who connects before the embedded store listens waits in the listener's queue.
+    public.add_dependency(keeper);
+    drop(server.add_service(Accepting::new("admin", ADMIN_THREADS, admins, admin_drain)));
+    server.run(RunArgs {
+        shutdown_signal: Box::new(Stop { state: Arc::clone(state), limit: config.server.drain }),
+    });
+    Ok(())
+}
+
+fn workers(config: &Config) -> usize {
+    let auto = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.server.workers.map_or_else(auto, std::num::NonZero::get)
+}
+
+fn address_of(address: &config::Address, mode: u32) -> edge::Address {
+    match address {
+        config::Address::Tcp(at) => edge::Address::Tcp(*at),
+        config::Address::Unix(path) => edge::Address::Unix(path.clone(), mode),
+    }
+}
+
+fn bind(state: &State, name: &str, address: &edge::Address) -> Result<Bound, StartError> {
+    let bound = Bound::new(name, address).map_err(|source| StartError::Bind {
+        name: name.to_owned(),
+        address: address.to_string(),
+        source,
+    })?;
+    let fields = [("listener", json!(bound.name())), ("address", json!(bound.address()))];
+    state.log.event(clock::wall(), "info", "listening", &fields);
+    Ok(bound)
+}
+
+fn public(
+    config: &Config,
+    state: &Arc<State>,
+    conf: &Arc<ServerConf>,
+) -> Result<Vec<Endpoint<HttpProxy<Gateway>>>, StartError> {
+    let mut endpoints = Vec::new();
+    for listener in &config.listeners {
+        let protocols = Protocols { h1: listener.speaks(Protocol::H1), h2c: listener.speaks(Protocol::H2c) };
+        let mut app = HttpProxy::new(Gateway::new(Arc::clone(state), listener), Arc::clone(conf));
+        let mut options = HttpServerOptions::default();
+        options.h2c = protocols.h2c;
+        options.h2_idle_timeout = Some(config.limits.request.idle);
+        app.server_options = Some(options);
+        app.h2_options = Some(h2_options(config));
+        app.handle_init_modules();
+        endpoints.push(Endpoint {
+            bound: bind(
+                state,
+                listener.name.as_str(),
+                &address_of(&listener.address, listener.socket_mode()),
+            )?,
+            protocols,
+            first_bytes: config.limits.request.idle,
+            app: Arc::new(app),
+        });
+    }
+    Ok(endpoints)
+}
+
+fn h2_options(config: &Config) -> H2Options {
+    let limits = &config.limits;
+    let window = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
+    let mut options = H2Options::new();
+    options
+        .max_concurrent_streams(limits.http2.streams)
+        .initial_window_size(window(limits.http2.stream_window))
+        .initial_connection_window_size(window(limits.http2.connection_window))
+        .max_header_list_size(window(limits.request.head))
+        // What a slow reader may leave in our memory beyond its own window.
+        .max_send_buffer_size(usize::try_from(limits.http2.stream_window).unwrap_or(usize::MAX));
+    options
+}
+
+fn admin(config: &Config, state: &Arc<State>) -> Result<Vec<Endpoint<HttpServer<Admin>>>, StartError> {
+    let mut endpoints = Vec::new();
+    for address in std::iter::once(&config.admin.address).chain(&config.admin.socket) {
+        let address = address_of(address, OWNER_ONLY);
+        endpoints.push(Endpoint {
+            bound: bind(state, ADMIN, &address)?,
+            protocols: Protocols { h1: true, h2c: false },
+            first_bytes: config.limits.request.idle,
+            app: Arc::new(HttpServer::new_app(Admin::new(Arc::clone(state)))),
+        });
+    }
+    Ok(endpoints)
+}
+
+/// Waits for a signal, then for what runs.
+struct Stop {
+    state: Arc<State>,
+    limit: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Stop {
+    /// SIGTERM drains: what was accepted is served, for `server.drain` at most and not longer than it takes. SIGINT,
+    /// and a second SIGTERM, stop at once.
+    async fn recv(&self) -> ShutdownSignal {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            log::error!("signals cannot be watched");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => return ShutdownSignal::FastShutdown,
+        }
+        let open = self.state.drain.count();
+        self.state.log.event(clock::wall(), "info", "draining", &[("connections", json!(open))]);
+        self.state.drain.begin();
+        tokio::select! {
+            left = self.state.drain.finished(self.limit) => if left > 0 {
+                log::warn!("{left} connections were still open after {:?}", self.limit);
+            },
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        ShutdownSignal::FastShutdown
+    }
+}

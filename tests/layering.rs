@@ -1,0 +1,170 @@
+//! Who may know whom (ARCHITECTURE.md): imports point down only. Held by reading the `use` lines, tests excepted.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module of the crate, and the modules that it may name.
+const ALLOWED: &[(&str, &[&str])] = &[
+    // Cores and stages: nothing above them, and not one another.
+    ("bhttp", &[]),
+    ("oap", &["bhttp"]),
+    ("object", &[]),
+    ("route", &[]),
+    ("upstream", &["oap", "bhttp"]),
+    ("clock", &[]),
+    ("rejection", &[]),
+    ("access_log", &[]),
+    ("edge", &["clock"]),
+    ("metrics", &["rejection"]),
+    // The configuration knows the stages' types, nobody below knows the configuration.
+    ("config", &["route"]),
+    ("cli", &["config"]),
+    ("logger", &["access_log", "clock", "config"]),
+    ("backend", &["bhttp", "clock", "oap", "object"]),
+    ("cluster", &["bhttp", "clock", "config", "metrics", "oap", "upstream", "state", "backend"]),
+    ("snapshot", &["cluster", "config", "metrics", "route"]),
+    ("state", &["access_log", "edge", "metrics", "snapshot"]),
+    ("admin", &["state"]),
+    (
+        "proxy",
+        &[
+            "access_log",
+            "admin",
+            "bhttp",
+            "clock",
+            "cluster",
+            "config",
+            "metrics",
+            "oap",
+            "object",
+            "rejection",
+            "route",
+            "snapshot",
+            "state",
+            "upstream",
+        ],
+    ),
+    ("embedded", &["backend", "config", "server"]),
+    ("serving", &["access_log", "backend", "cli", "clock", "config", "logger"]),
+    (
+        "server",
+        &[
+            "access_log",
+            "admin",
+            "clock",
+            "cluster",
+            "config",
+            "edge",
+            "embedded",
+            "logger",
+            "metrics",
+            "proxy",
+            "snapshot",
+            "state",
+        ],
+    ),
+];
+
+/// Modules that may name Pingora's proxy: request code has one home.
+const NAMES_THE_PROXY: &[&str] = &["proxy", "server"];
+/// Modules without a runtime, a socket or Pingora in them: a test can cut their bytes and bend their time.
+const SANS_IO: &[&str] = &["bhttp", "oap", "object", "route"];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Lines of code of each module, without comments and tests.
+fn modules() -> BTreeMap<String, Vec<(PathBuf, String)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut modules = BTreeMap::<_, Vec<_>>::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        let name = inside.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
+        let is_test = inside.components().any(|c| c.as_os_str().to_string_lossy().contains("test"));
+        if is_test || name == "lib" || name == "main" {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        modules.entry(name).or_default().extend(lines.map(|line| (file.clone(), line.to_owned())));
+    }
+    modules
+}
+
+fn named(line: &str) -> Vec<String> {
+    let word =
+        |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    line.split("crate::")
+        .skip(1)
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(list) => {
+                let inside = list.split('}').next().unwrap_or_default().to_owned();
+                inside.split(',').map(|item| word(item.trim())).collect::<Vec<_>>()
+            }
+            None => vec![word(rest)],
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn imports_point_down_only() {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    for (module, lines) in modules() {
+        let may = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not in the table"));
+        for (file, line) in lines {
+            for name in named(&line) {
+                let fits = name == module || may.contains(&name.as_str());
+                assert!(fits, "{}: {module} may not name {name}: {line}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_names_no_module_that_is_not_there() {
+    let there = modules();
+    for (module, may) in ALLOWED {
+        for name in may.iter().chain([module]) {
+            assert!(there.contains_key(*name), "{name} is in the table and nowhere else");
+        }
+    }
+}
+
+#[test]
+fn only_the_shell_names_the_proxy() {
+    for (module, lines) in modules() {
+        for (file, line) in lines {
+            let names = line.contains("pingora_proxy::") || line.contains("pingora::proxy");
+            assert!(!names || NAMES_THE_PROXY.contains(&module.as_str()), "{}: {line}", file.display());
+        }
+    }
+}
+
+#[test]
+fn cores_name_no_runtime() {
+    for (module, lines) in modules() {
+        if !SANS_IO.contains(&module.as_str()) {
+            continue;
+        }
+        for (file, line) in lines {
+            for outside in ["tokio", "pingora", "std::net::Tcp", "Instant::now", "parking_lot", "log::"] {
+                assert!(!line.contains(outside), "{}: a core names {outside}: {line}", file.display());
+            }
+        }
+    }
+}
