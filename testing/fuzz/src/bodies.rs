@@ -1,0 +1,296 @@
+//! What the fuzz targets do with their input, shared with `tests/fuzz_corpus.rs`, where it runs on a stable compiler.
+//! A finding is a panic, of the code or of a check here.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a finding is a panic"
+)]
+
+use bytes::{BufMut, Bytes, BytesMut};
+use svc_gateway::bhttp::{
+    BadMessage, MAX_FIELDS, MAX_HEAD, Progress, encode_request_head, encode_response_head,
+    parse_request_head, parse_response_head,
+};
+use svc_gateway::oap::{
+    Arriving, CONTROL, Client, ClientConfig, Ends, Flags, FrameHeader, Incoming, MAX_FRAME, MAX_INFLIGHT,
+    MAX_WINDOW, MIN_FRAME, MIN_WINDOW, Output, ProtocolError, Server, ServerConfig, Settings, StartRequest,
+    StreamFailure, StreamId,
+};
+
+/// All targets by name.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("oap_client_input", oap_client_input),
+    ("oap_server_input", oap_server_input),
+    ("bhttp_request_head", bhttp_request_head),
+    ("bhttp_response_head", bhttp_response_head),
+    ("hello", hello),
+];
+
+/// Streams that are open on either side at most.
+const STREAMS: u32 = 4;
+/// What the output may hold while nobody writes: no content is sent here, so per stream a head, an ACK and an END; and a
+/// HELLO, an event, refusals.
+const MOST_OUTPUT: usize = 64 * 1024;
+
+/// How the input is dealt: the first two bytes of it.
+struct Deal {
+    multiplexed: bool,
+    cut: usize,
+    /// Whether the users take what arrives, and whether it is passed on and written.
+    takes: bool,
+    writes: bool,
+    answers: bool,
+}
+
+impl Deal {
+    fn take(data: &[u8]) -> Option<(Self, &[u8])> {
+        let (&[how, cut], rest) = data.split_first_chunk::<2>()?;
+        let cut = if cut == 0 { usize::MAX } else { usize::from(cut) };
+        let bit = |bit: u8| how >> bit & 1 == 1;
+        Some((Self { multiplexed: bit(0), takes: bit(1), writes: bit(2), answers: bit(3), cut }, rest))
+    }
+
+    fn pieces<'a>(&self, data: &'a [u8]) -> impl Iterator<Item = BytesMut> + 'a {
+        data.chunks(self.cut.min(data.len().max(1))).map(BytesMut::from)
+    }
+
+    fn window(&self) -> Option<u32> {
+        self.multiplexed.then_some(MIN_WINDOW)
+    }
+}
+
+fn control(flags: Flags, code: u16, payload: &[u8]) -> BytesMut {
+    let header = FrameHeader {
+        app_proto_id: CONTROL,
+        ..FrameHeader::http(StreamId(1), flags, code, payload.len() as u32)
+    };
+    let mut bytes = BytesMut::new();
+    header.put(&mut bytes);
+    bytes.put_slice(payload);
+    bytes
+}
+
+fn write(output: &mut Output) {
+    assert!(output.len() <= MOST_OUTPUT, "{} bytes wait", output.len());
+    output.advance(output.len());
+}
+
+/// An error of the input ends the connection; what ends a stream is said on the stream.
+fn check_error(error: &ProtocolError, over: bool) {
+    assert!(over && error.ends() == Ends::Connection, "{error:?}");
+}
+
+fn check_failure(failure: &StreamFailure) {
+    if let StreamFailure::Protocol(error) = failure {
+        assert_eq!(error.ends(), Ends::Stream, "{error:?}");
+    }
+}
+
+/// What waits for a user who has not taken anything yet is within the window.
+fn check_waiting(bytes: usize, events: usize, deal: &Deal) {
+    assert!(!deal.multiplexed || bytes <= MIN_WINDOW as usize, "{bytes} bytes");
+    assert!(events <= 4 + bytes / 2048, "{events} pieces of {bytes} bytes");
+}
+
+/// What a server may say to a client that has asked for a few things.
+pub fn oap_client_input(data: &[u8]) {
+    let Some((deal, data)) = Deal::take(data) else { return };
+    let mut client = Client::new(&ClientConfig { user_agent: "fuzz".into(), window: deal.window() });
+    let answer = br#"{"max_inflight":4,"flags_supported":447,"window":131072}"#;
+    client.handle_input(&mut control(Flags::RESP, 200, answer)).unwrap();
+    let mut head = Vec::new();
+    encode_request_head(&mut head, b"GET", b"http", b"x", b"/", std::iter::empty()).unwrap();
+    let ids: Vec<StreamId> = (0..STREAMS)
+        .filter_map(|n| {
+            let start = StartRequest { head: &head, capability: b"", tenant_id: 0, is_head: n == 3 };
+            client.open(start, &mut Bytes::new(), n % 2 == 0).ok()
+        })
+        .collect();
+    for mut piece in deal.pieces(data) {
+        if let Err(error) = client.handle_input(&mut piece) {
+            check_error(&error, client.is_over());
+        }
+        assert!(piece.is_empty());
+        if deal.takes {
+            while let Some(id) = client.next_woken() {
+                let (bytes, events) = take_answer(&mut client, id);
+                check_waiting(bytes, events, &deal);
+            }
+        }
+        if deal.writes {
+            write(client.output());
+        }
+    }
+    if data.len() % 2 == 0 {
+        drop(client.handle_eof());
+    }
+    for id in ids {
+        let (bytes, events) = take_answer(&mut client, id);
+        check_waiting(bytes, events, &deal);
+        client.give_up(id);
+    }
+    assert_eq!(client.open_streams(), 0);
+    write(client.output());
+}
+
+fn take_answer(client: &mut Client, id: StreamId) -> (usize, usize) {
+    let (mut bytes, mut events) = (0, 0);
+    while let Some(event) = client.poll(id) {
+        client.passed_on(id, event.credit());
+        events += 1;
+        match event {
+            Incoming::Data { bytes: piece, .. } => bytes += piece.len(),
+            Incoming::Failed(failure) => check_failure(&failure),
+            Incoming::Head { .. } | Incoming::End => {}
+        }
+    }
+    (bytes, events)
+}
+
+/// What a client may say to a server, from its HELLO on or after it.
+pub fn oap_server_input(data: &[u8]) {
+    let Some((deal, data)) = Deal::take(data) else { return };
+    let mut server = Server::new(&ServerConfig {
+        user_agent: "fuzz".into(),
+        max_frame: MAX_FRAME,
+        max_inflight: STREAMS,
+        window: deal.window(),
+    });
+    let hello = br#"{"ua":"fuzz","flags_supported":447,"window":131072}"#;
+    server.handle_input(&mut control(Flags::REQ, 0, hello)).unwrap();
+    write(server.output());
+    let mut head = Vec::new();
+    encode_response_head(&mut head, 200, std::iter::empty()).unwrap();
+    let mut accepted = Vec::new();
+    for mut piece in deal.pieces(data) {
+        if let Err(error) = server.handle_input(&mut piece) {
+            check_error(&error, server.is_over());
+        }
+        assert!(piece.is_empty() && server.open_streams() <= STREAMS as usize);
+        while let Some(id) = server.accept() {
+            accepted.push(id);
+            if deal.answers {
+                let _sent = server.respond(id, 200, &head, &mut Bytes::from_static(b"yes"), id.0 % 2 == 0);
+            }
+        }
+        if deal.takes {
+            while let Some(id) = server.next_woken() {
+                let (bytes, events) = take_request(&mut server, id);
+                check_waiting(bytes, events, &deal);
+            }
+        }
+        if deal.writes {
+            write(server.output());
+        }
+    }
+    if data.len() % 2 == 0 {
+        drop(server.handle_eof());
+    }
+    for id in accepted {
+        let (bytes, events) = take_request(&mut server, id);
+        check_waiting(bytes, events, &deal);
+        server.fail(id, 500);
+    }
+    write(server.output());
+    server.handle_lost();
+    assert_eq!(server.open_streams(), 0);
+}
+
+fn take_request(server: &mut Server, id: StreamId) -> (usize, usize) {
+    let (mut bytes, mut events) = (0, 0);
+    while let Some(event) = server.poll(id) {
+        server.passed_on(id, event.credit());
+        events += 1;
+        match event {
+            Arriving::Data { bytes: piece, .. } => bytes += piece.len(),
+            Arriving::Failed(failure) => check_failure(&failure),
+            Arriving::Head { .. } | Arriving::End | Arriving::GivenUp => {}
+        }
+    }
+    (bytes, events)
+}
+
+/// A request head; what is accepted must be what we would write, and read the same again.
+pub fn bhttp_request_head(data: &[u8]) {
+    let Some((head, consumed)) = in_steps(data, parse_request_head) else { return };
+    assert!(consumed <= MAX_HEAD && head.fields.len() <= MAX_FIELDS);
+    let mut again = Vec::new();
+    let fields = head.fields.iter();
+    encode_request_head(&mut again, &head.method, &head.scheme, &head.authority, &head.path, fields).unwrap();
+    assert!(again.len() <= consumed + 1, "the shortest form, and a length of 0 where there was none");
+    let total = again.len();
+    let expected = Ok(Progress::Complete { head, consumed: total });
+    assert_eq!(parse_request_head(&again.into(), total), expected);
+}
+
+/// A response head; what is accepted must be what we would write, and read the same again.
+pub fn bhttp_response_head(data: &[u8]) {
+    let Some((head, consumed)) = in_steps(data, parse_response_head) else { return };
+    assert!(consumed <= MAX_HEAD && head.fields.len() <= MAX_FIELDS);
+    let mut again = Vec::new();
+    encode_response_head(&mut again, head.status, head.fields.iter()).unwrap();
+    assert!(again.len() <= consumed + 1, "the shortest form, and a length of 0 where there was none");
+    let total = again.len();
+    let expected = Ok(Progress::Complete { head, consumed: total });
+    assert_eq!(parse_response_head(&again.into(), total), expected);
+}
+
+/// A head of which only so much has arrived as the parser asks for.
+fn in_steps<T>(
+    data: &[u8],
+    parse: impl Fn(&Bytes, usize) -> Result<Progress<T>, BadMessage>,
+) -> Option<(T, usize)> {
+    let mut have = 1.min(data.len());
+    for _ in 0..24 {
+        match parse(&Bytes::copy_from_slice(&data[..have]), data.len()).ok()? {
+            Progress::Complete { head, consumed } => return Some((head, consumed)),
+            Progress::Needs(more) => {
+                assert!(
+                    more > have && more <= data.len().min(MAX_HEAD),
+                    "{more} of {} with {have}",
+                    data.len()
+                );
+                have = more;
+            }
+        }
+    }
+    panic!("a head takes a few looks, not one per byte");
+}
+
+/// A HELLO payload, to either side.
+pub fn hello(data: &[u8]) {
+    for window in [None, Some(MIN_WINDOW)] {
+        let mut client = Client::new(&ClientConfig { user_agent: "fuzz".into(), window });
+        let result = client.handle_input(&mut control(Flags::RESP, 200, data));
+        check_greeting(result, client.settings(), client.is_over());
+
+        let mut server = Server::new(&ServerConfig {
+            user_agent: "fuzz".into(),
+            max_frame: MAX_FRAME,
+            max_inflight: STREAMS,
+            window,
+        });
+        let result = server.handle_input(&mut control(Flags::REQ, 0, data));
+        check_greeting(result, server.settings(), server.is_over());
+        write(server.output());
+    }
+}
+
+fn check_greeting(result: Result<(), ProtocolError>, settings: Option<Settings>, over: bool) {
+    let settings = match (result, settings) {
+        (Ok(()), Some(settings)) => settings,
+        (Err(error), None) => {
+            let too_long = error.reason() == "frame_oversize";
+            return assert!(over && (too_long || error.reason() == "bad_hello"), "{error:?}");
+        }
+        other => panic!("{other:?}"),
+    };
+    let window = if settings.multiplexed { MIN_WINDOW..=MAX_WINDOW } else { 0..=0 };
+    assert!((MIN_FRAME..=MAX_FRAME).contains(&settings.max_frame));
+    assert!((1..=MAX_INFLIGHT).contains(&settings.max_inflight));
+    assert!(settings.multiplexed || settings.max_inflight == 1);
+    assert!(window.contains(&settings.send_window) && window.contains(&settings.receive_window));
+}

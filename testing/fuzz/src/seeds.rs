@@ -1,0 +1,219 @@
+//! The seeds that the fuzz targets start from: what a well-behaved peer says, and one example of each way to misbehave.
+//! They are committed below `seeds/`; `tests/fuzz_corpus.rs` holds them equal to these, and writes them anew when
+//! `WRITE_FUZZ_SEEDS` is set.
+#![allow(clippy::cast_possible_truncation, reason = "lengths of small test data")]
+
+const REQ: u16 = 1;
+const RESP: u16 = 2;
+const EVENT: u16 = 4;
+const START: u16 = 8;
+const END: u16 = 16;
+const ACK_REQ: u16 = 32;
+const COMP: u16 = 64;
+const ACK: u16 = 256;
+const HTTP: u16 = 0x0401;
+
+/// The first streams of a client.
+const FIRST: u64 = 1 << 32;
+const SECOND: u64 = 2 << 32 | 1;
+
+/// How a target deals its input: multiplexed, with users that take it and a driver that writes; in one piece.
+const PLAIN: [u8; 2] = [0b0111, 0];
+const EXCLUSIVE: [u8; 2] = [0b0110, 0];
+/// In pieces of five bytes, and nobody takes or writes anything.
+const CUT: [u8; 2] = [0b0001, 5];
+/// The server begins its answer at once.
+const EARLY: [u8; 2] = [0b1111, 7];
+
+fn frame(flags: u16, code: u16, proto: u16, id: u64, cap: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend((38 + cap.len() as u32 + payload.len() as u32).to_be_bytes());
+    for number in [1, flags, code, proto] {
+        out.extend(number.to_be_bytes());
+    }
+    out.extend([0; 16]);
+    out.extend((cap.len() as u16).to_be_bytes());
+    out.extend(id.to_be_bytes());
+    out.extend(cap);
+    out.extend(payload);
+    out
+}
+
+fn request(fields: &[(&str, &str)]) -> Vec<u8> {
+    section(b"\0\x03PUT\x04http\x04host\x04/a?b".to_vec(), fields)
+}
+
+fn response(status: u16, fields: &[(&str, &str)]) -> Vec<u8> {
+    section([&[1][..], &(status | 0x4000).to_be_bytes()].concat(), fields)
+}
+
+fn section(mut head: Vec<u8>, fields: &[(&str, &str)]) -> Vec<u8> {
+    let line = |(name, value): &(&str, &str)| {
+        [&[name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    let lines: Vec<u8> = fields.iter().flat_map(line).collect();
+    head.extend((lines.len() as u16 | 0x4000).to_be_bytes());
+    head.extend(lines);
+    head
+}
+
+/// A head, content, and a byte of padding.
+fn message(head: &[u8], content: &[u8]) -> Vec<u8> {
+    [head, &(content.len() as u16 | 0x4000).to_be_bytes(), content, &[0]].concat()
+}
+
+/// A seed: its name, and its bytes.
+pub type Seed = (&'static str, Vec<u8>);
+
+/// The seeds of each target.
+#[must_use]
+pub fn seeds() -> [(&'static str, Vec<Seed>); 5] {
+    [
+        ("oap_client_input", to_client()),
+        ("oap_server_input", to_server()),
+        ("bhttp_request_head", request_heads()),
+        ("bhttp_response_head", response_heads()),
+        ("hello", hellos()),
+    ]
+}
+
+fn to_client() -> Vec<Seed> {
+    let say = |deal: [u8; 2], frames: &[Vec<u8>]| [&deal[..], &frames.concat()].concat();
+    let resp = |flags, code, id, payload: &[u8]| frame(RESP | flags, code, HTTP, id, b"", payload);
+    let ok = response(200, &[("content-length", "3"), ("etag", "\"x\"")]);
+    let open = response(200, &[]);
+    let up_to = |bytes: u64| bytes.to_be_bytes();
+    vec![
+        ("whole", say(PLAIN, &[resp(START | END, 200, FIRST, &message(&ok, b"abc"))])),
+        ("whole-exclusive", say(EXCLUSIVE, &[resp(START | END, 200, FIRST, &message(&ok, b"abc"))])),
+        (
+            "in-frames",
+            say(CUT, &[resp(START, 200, FIRST, &open), resp(0, 0, FIRST, b"ab"), resp(END, 0, FIRST, b"c")]),
+        ),
+        (
+            "two",
+            say(
+                PLAIN,
+                &[
+                    resp(START, 0, FIRST, &open),
+                    resp(START, 200, SECOND, &open),
+                    resp(END, 0, FIRST, b"x"),
+                    resp(END, 0, SECOND, b""),
+                ],
+            ),
+        ),
+        ("not-processed", say(PLAIN, &[resp(END, 503, FIRST, b"")])),
+        ("after-start", say(PLAIN, &[resp(START, 200, FIRST, &open), resp(END, 500, FIRST, b"x")])),
+        (
+            "no-content",
+            say(PLAIN, &[resp(START | END, 304, FIRST, &response(304, &[("content-length", "9")]))]),
+        ),
+        ("ack", say(PLAIN, &[resp(ACK, 0, SECOND, &up_to(10)), resp(START | ACK_REQ, 200, SECOND, &open)])),
+        ("ack-too-far", say(PLAIN, &[resp(ACK, 0, FIRST, &up_to(1 << 40))])),
+        ("event", say(CUT, &[frame(EVENT, 503, 0, 0, b"", b""), frame(EVENT, 9, 0, 0, b"", b"what")])),
+        ("hello-again", say(PLAIN, &[frame(RESP, 200, 0, 1, b"", b"{}")])),
+        ("second-start", say(PLAIN, &[resp(START, 200, FIRST, &open), resp(START, 200, FIRST, &open)])),
+        ("data-first", say(PLAIN, &[resp(0, 0, FIRST, b"x")])),
+        ("data-after-end", say(PLAIN, &[resp(START | END, 200, SECOND, &open), resp(0, 0, SECOND, b"x")])),
+        ("too-much", say(CUT, &[resp(START, 200, FIRST, &message(&ok, b"abcd"))])),
+        ("bad-head", say(CUT, &[resp(START, 200, FIRST, &response(200, &[("te", "x")]))])),
+        ("comp", say(PLAIN, &[resp(COMP, 0, FIRST, b"x")])),
+        ("wrong-direction", say(PLAIN, &[frame(REQ, 0, HTTP, FIRST, b"", b"")])),
+        ("stranger", say(PLAIN, &[resp(START, 200, 77, &open), resp(END, 0, 77, b"x")])),
+        ("truncated", say(PLAIN, &[resp(START, 200, FIRST, &open)[..40].to_vec()])),
+    ]
+}
+
+fn to_server() -> Vec<Seed> {
+    let say = |deal: [u8; 2], frames: &[Vec<u8>]| [&deal[..], &frames.concat()].concat();
+    let req = |flags, code, id, payload: &[u8]| frame(REQ | flags, code, HTTP, id, b"", payload);
+    let put = request(&[("content-length", "3"), ("accept", "*/*")]);
+    let open = request(&[]);
+    vec![
+        ("whole", say(PLAIN, &[frame(REQ | START | END, 0, HTTP, 5, b"token", &message(&put, b"abc"))])),
+        ("whole-exclusive", say(EXCLUSIVE, &[req(START | END, 0, 5, &message(&put, b"abc"))])),
+        ("in-frames", say(CUT, &[req(START, 0, 5, &open), req(0, 0, 5, b"ab"), req(END, 0, 5, b"c")])),
+        (
+            "answered-early",
+            say(EARLY, &[req(START, 0, 6, &open), req(ACK_REQ, 0, 6, b"ab"), req(END, 499, 6, b"")]),
+        ),
+        (
+            "answer-begun",
+            say(
+                EARLY,
+                &[req(START, 0, 5, &open), req(END, 0, 5, b"ab"), req(ACK, 0, 5, &3u64.to_be_bytes())],
+            ),
+        ),
+        ("given-up", say(PLAIN, &[req(START, 0, 5, &open), req(END, 499, 5, b"")])),
+        ("given-up-after-end", say(CUT, &[req(START | END, 0, 5, &open), req(END, 499, 5, b"")])),
+        ("too-many", say(CUT, &(0..7).map(|id| req(START | END, 0, id, &open)).collect::<Vec<_>>())),
+        ("ids", say(PLAIN, &[1, 1 << 32 | 1, u64::MAX].map(|id| req(START, 0, id, &open)))),
+        ("second-start", say(PLAIN, &[req(START, 0, 5, &open), req(START, 0, 5, &open)])),
+        ("data-after-end", say(PLAIN, &[req(START | END, 0, 5, &open), req(0, 0, 5, b"x")])),
+        ("too-little", say(PLAIN, &[req(START | END, 0, 5, &message(&put, b"a"))])),
+        ("bad-head", say(EARLY, &[req(START | END, 0, 5, &request(&[("connection", "close")]))])),
+        ("hello-again", say(PLAIN, &[frame(REQ, 0, 0, 9, b"", b"{}")])),
+        ("hello-twice", say(CUT, &[frame(REQ, 0, 0, 8, b"", b"{}"), frame(REQ, 0, 0, 9, b"", b"{}")])),
+        ("ack-short", say(PLAIN, &[req(ACK, 0, 5, &[0; 7])])),
+        ("capability-late", say(PLAIN, &[frame(REQ, 0, HTTP, 5, b"c", b"")])),
+        ("stranger", say(PLAIN, &[req(END, 0, 9, b"x"), req(0, 0, 9, &[1; 100])])),
+    ]
+}
+
+fn request_heads() -> Vec<Seed> {
+    let fields = [("accept", "*/*"), ("cookie", "a=b; c=d"), ("x-corr-id", "01ARZ3NDEKTSV4RRFFQ69G5FAV")];
+    vec![
+        ("no-fields", request(&[])),
+        ("fields", request(&fields)),
+        ("length", message(&request(&[("content-length", "3")]), b"abc")),
+        ("two-lengths", request(&[("content-length", "3"), ("content-length", "3")])),
+        ("control-data-only", b"\0\x07OPTIONS\x05https\x09[::1]:443\x01*".to_vec()),
+        ("long-numbers", b"\x40\0\x80\0\0\x03GET\x04http\x01h\x01/\xc0\0\0\0\0\0\0\0".to_vec()),
+        ("forbidden", request(&[("host", "x")])),
+        ("upper-case", request(&[("Accept", "x")])),
+        ("cut-short", request(&fields)[..30].to_vec()),
+        ("huge", b"\0\xff\xff\xff\xff\xff\xff\xff\xff".to_vec()),
+        ("indeterminate", b"\x02\x03GET\x04http\x01h\x01/\0\0".to_vec()),
+    ]
+}
+
+fn response_heads() -> Vec<Seed> {
+    vec![
+        ("no-fields", response(204, &[])),
+        ("fields", response(200, &[("etag", "\"x\""), ("content-type", "text/plain"), ("vary", "")])),
+        ("length", message(&response(200, &[("content-length", "5")]), b"hello")),
+        ("bad-length", response(200, &[("content-length", "+5")])),
+        ("status-only", response(500, &[])[..3].to_vec()),
+        ("informational", response(103, &[("link", "x")])),
+        ("status-600", response(600, &[])),
+        ("newline", response(200, &[("a", "x\ny")])),
+        ("many", response(200, &[("a", ""); 129])),
+        ("huge", b"\x01\x40\xc8\xbf\xff\xff\xff".to_vec()),
+    ]
+}
+
+fn hellos() -> Vec<Seed> {
+    let all = [
+        ("request", r#"{"ua":"t","flags_supported":447,"window":131072}"#),
+        ("request-exclusive", r#"{"ua":"t"}"#),
+        (
+            "answer",
+            r#"{"max_frame":1048576,"max_inflight":64,"flags_supported":256,"window":262144,"versions":[1],"transports":["tcp"]}"#,
+        ),
+        (
+            "older",
+            r#"{"server_version":"x/1","max_frame":262144,"max_inflight":16,"supported_flags":["START","ACK"],"window":200000,"oap_versions":[1,2]}"#,
+        ),
+        (
+            "clamped",
+            r#"{"max_frame":99999999,"max_inflight":99999999999,"flags_supported":65535,"window":18446744073709551615}"#,
+        ),
+        ("too-little", r#"{"max_frame":131071}"#),
+        ("versions", r#"{"versions":[2,3]}"#),
+        ("floats", r#"{"window":1.5,"max_inflight":1e3}"#),
+        ("nulls", r#"{"versions":null,"window":null,"max_frame":null}"#),
+        ("nested", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["),
+        ("escape", r#"{"\u0077indow":200000,"flags_supported":256,"ua":"\ud83d\ude00"}"#),
+    ];
+    all.into_iter().map(|(name, json)| (name, json.as_bytes().to_vec())).collect()
+}

@@ -1,0 +1,213 @@
+//! Plain HTTP services to measure and migrate against: HTTP/1.1 and h2c.
+//!
+//! `GET /bytes/N` answers N bytes of [`pattern`], `POST` and `PUT` on anything read the content and answer 201, all
+//! else is 404. It parses as little as it can and keeps connections alive; it does not check what it is sent.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use crate::pattern;
+
+/// A running service; gone when dropped.
+#[derive(Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Origin {
+    /// HTTP/1.1 at a port that the system chooses, on so many threads.
+    pub fn http1(threads: usize) -> Self {
+        Self::http1_at("127.0.0.1:0".parse().expect("an address"), threads).expect("a free port")
+    }
+
+    /// HTTP/1.1 at an address.
+    pub fn http1_at(address: SocketAddr, threads: usize) -> io::Result<Self> {
+        Self::start(address, threads, false)
+    }
+
+    /// HTTP/2 by prior knowledge at a port that the system chooses.
+    pub fn http2() -> Self {
+        Self::start("127.0.0.1:0".parse().expect("an address"), 1, true).expect("a free port")
+    }
+
+    fn start(address: SocketAddr, threads: usize, http2: bool) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("origin")
+            .enable_io()
+            .build()?;
+        // Bound outside the runtime, so that a test's own runtime may start one.
+        let bound = std::net::TcpListener::bind(address)?;
+        bound.set_nonblocking(true)?;
+        let address = bound.local_addr()?;
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(bound).expect("a registered socket");
+            while let Ok((stream, _)) = listener.accept().await {
+                drop(stream.set_nodelay(true));
+                // A connection's error is its client's to notice.
+                tokio::spawn(async move {
+                    if http2 { drop(serve_http2(stream).await) } else { drop(serve_http1(stream).await) }
+                });
+            }
+        });
+        Ok(Self { address, runtime: Some(runtime) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The status and the content of an answer.
+fn answer(method: &str, path: &str) -> (u16, Bytes) {
+    match (method, path.strip_prefix("/bytes/")) {
+        ("POST" | "PUT", _) => (201, Bytes::from_static(b"stored")),
+        (_, Some(length)) => match length.parse() {
+            Ok(length) => (200, pattern(length)),
+            Err(_) => (404, Bytes::new()),
+        },
+        _ => (404, Bytes::new()),
+    }
+}
+
+async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
+    let mut input = BytesMut::with_capacity(128 * 1024);
+    // The last answer: a client that asks the same again gets the same bytes.
+    let (mut asked, mut written) = (Vec::new(), Vec::new());
+    loop {
+        let head = loop {
+            if let Some(at) = input.windows(4).position(|window| window == b"\r\n\r\n") {
+                break input.split_to(at + 4);
+            }
+            if stream.read_buf(&mut input).await? == 0 {
+                return Ok(());
+            }
+        };
+        let text = String::from_utf8_lossy(&head);
+        let line = text.lines().next().unwrap_or_default();
+        let field = |wanted: &str| {
+            let lines = text.lines().filter_map(|line| line.split_once(':'));
+            lines
+                .into_iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| value.trim().to_owned())
+        };
+        let length = field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_usize);
+        if field("transfer-encoding").is_some() {
+            discard_chunks(&mut stream, &mut input).await?;
+        }
+        let mut left = length;
+        loop {
+            let here = left.min(input.len());
+            input.advance(here);
+            left -= here;
+            if left == 0 {
+                break;
+            }
+            if stream.read_buf(&mut input).await? == 0 {
+                return Ok(());
+            }
+        }
+        if asked != line.as_bytes() {
+            let mut words = line.split(' ');
+            let method = words.next().unwrap_or_default();
+            let (status, content) = answer(method, words.next().unwrap_or_default());
+            written =
+                format!("HTTP/1.1 {status} -\r\ncontent-length: {}\r\n\r\n", content.len()).into_bytes();
+            if method != "HEAD" {
+                written.extend_from_slice(&content);
+            }
+            asked = line.as_bytes().to_vec();
+        }
+        stream.write_all(&written).await?;
+    }
+}
+
+async fn discard_chunks(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<()> {
+    loop {
+        let end = loop {
+            if let Some(at) = input.windows(2).position(|window| window == b"\r\n") {
+                break at;
+            }
+            if stream.read_buf(input).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let line = input.split_to(end + 2);
+        let size = String::from_utf8_lossy(&line[..end]);
+        let size = usize::from_str_radix(size.trim(), 16).map_err(|_| io::ErrorKind::InvalidData)?;
+        while input.len() < size + 2 {
+            if stream.read_buf(input).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        input.advance(size + 2);
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn serve_http2(stream: TcpStream) -> Result<(), h2::Error> {
+    let mut connection = h2::server::handshake(stream).await?;
+    while let Some(accepted) = connection.accept().await {
+        let (request, mut respond) = accepted?;
+        tokio::spawn(async move {
+            let (head, mut content) = request.into_parts();
+            while let Some(Ok(piece)) = content.data().await {
+                drop(content.flow_control().release_capacity(piece.len()));
+            }
+            let (status, content) = answer(head.method.as_str(), head.uri.path());
+            let response = http::Response::builder().status(status).header("content-length", content.len());
+            let end = head.method == "HEAD" || content.is_empty();
+            let Ok(response) = response.body(()) else { return };
+            // A client that has left takes no answer.
+            if let Ok(mut stream) = respond.send_response(response, end)
+                && !end
+            {
+                drop(stream.send_data(content, true));
+            }
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Http1, Http2, Request};
+
+    #[tokio::test]
+    async fn both_protocols_answer_the_same() {
+        let (one, two) = (Origin::http1(1), Origin::http2());
+        let mut http1 = Http1::connect(one.address()).await;
+        let http2 = Http2::connect(two.address()).await;
+        let requests = [
+            (Request::get("/bytes/13"), 200, pattern(13)),
+            (Request::get("/bytes/65536"), 200, pattern(65_536)),
+            (Request::head("/bytes/13"), 200, Bytes::new()),
+            (Request::post("/sink", pattern(300_000)), 201, Bytes::from_static(b"stored")),
+            (Request::post("/sink", pattern(70_000)).open_length(), 201, Bytes::from_static(b"stored")),
+            (Request::get("/other"), 404, Bytes::new()),
+        ];
+        for (request, status, content) in requests {
+            http1.request(&request).await.expect(status, &content);
+            http2.request(&request).await.expect(status, &content);
+        }
+    }
+}
