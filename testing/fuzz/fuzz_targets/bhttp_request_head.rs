@@ -1,8 +1,4 @@
 //! A request head, and what we write of it again.
 #![no_main]
 
-#[path = "../src/bodies.rs"]
-#[allow(dead_code, reason = "each target runs one of them")]
-mod bodies;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::bhttp_request_head(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gateway_fuzz::bodies::bhttp_request_head(data));

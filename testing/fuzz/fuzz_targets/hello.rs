@@ -1,8 +1,4 @@
 //! A HELLO payload, to either side.
 #![no_main]
 
-#[path = "../src/bodies.rs"]
-#[allow(dead_code, reason = "each target runs one of them")]
-mod bodies;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::hello(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gateway_fuzz::bodies::hello(data));

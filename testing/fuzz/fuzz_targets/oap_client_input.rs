@@ -1,8 +1,4 @@
 //! What a server may say to a client.
 #![no_main]
 
-#[path = "../src/bodies.rs"]
-#[allow(dead_code, reason = "each target runs one of them")]
-mod bodies;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::oap_client_input(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gateway_fuzz::bodies::oap_client_input(data));

@@ -102,7 +102,7 @@ pub(super) struct World {
     pub(super) ignored: Option<usize>,
 }
 
-pub(super) fn head<'a>(fields: &'a [(String, String)]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
+pub(super) fn head(fields: &[(String, String)]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
     fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
 }
 
