@@ -2,17 +2,21 @@
 //!
 //! It reads before it writes and goes on reading while its writes block (oap1 §4). Woken with output it lets one
 //! tick pass before it writes: the requests that run in between add theirs, and one system call carries them all.
-//! It decides nothing about streams: that is the core's.
+//! A connection that stays silent until a request is given up is asked for a sign of life, HELLO once more; one that
+//! takes nothing more is still read to its end, for the sake of answers that came before. It decides nothing about
+//! streams: that is the core's.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use super::places::Slot;
+use super::policy::PoolPolicy;
 use super::shared::Shared;
 use super::wire::Wire;
 use super::worker::Worker;
@@ -26,15 +30,17 @@ pub(super) fn drive<Io>(
     shared: Arc<Shared>,
     home: Weak<Worker>,
     slot: Slot,
-    idle: Duration,
-) -> impl Future<Output = ()> + Send
+    policy: &PoolPolicy,
+) -> impl Future<Output = ()> + Send + use<Io>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send,
 {
     // Made here and not by the future, which may be dropped before it ever ran.
     let guard = Ending { shared, home, slot: Some(slot) };
-    let deadline = Box::pin(tokio::time::sleep(idle));
-    let mut driver = Driver { wire, guard, idle, deadline, deferred: false };
+    let deadline = Box::pin(tokio::time::sleep(policy.idle));
+    let (idle, patience) = (policy.idle, policy.write);
+    let mut driver =
+        Driver { wire, guard, idle, deadline, deferred: false, deaf: false, patience, verdict: None };
     async move {
         let outcome = std::future::poll_fn(|cx| driver.poll(cx)).await;
         let Driver { wire, guard, .. } = driver;
@@ -60,19 +66,39 @@ struct Driver<Io> {
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
     deferred: bool,
+    /// The peer takes nothing more. What it has said may still be on its way: an answer, and the end.
+    deaf: bool,
+    patience: Duration,
+    /// When a connection that is suspect, or deaf, is given up.
+    verdict: Option<Pin<Box<Sleep>>>,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        self.guard.shared.lock().driven_by(cx.waker());
-        if self.read(cx).is_err() {
+        self.begin(cx.waker());
+        if self.read(cx).is_err() || self.write(cx).is_err() {
             return Poll::Ready(Outcome::Broken);
         }
-        if self.write(cx).is_err() {
+        if let Some(verdict) = &mut self.verdict
+            && verdict.as_mut().poll(cx).is_ready()
+        {
             return Poll::Ready(Outcome::Broken);
+        }
+        if self.deaf {
+            let done = self.guard.shared.lock().core.open_streams() == 0;
+            return if done { Poll::Ready(Outcome::Broken) } else { Poll::Pending };
         }
         let finished = self.poll_idle(cx).is_ready() || self.guard.shared.lock().is_finished();
         if finished && !self.has_output() { Poll::Ready(Outcome::Finished) } else { Poll::Pending }
+    }
+
+    fn begin(&mut self, waker: &Waker) {
+        let mut state = self.guard.shared.lock();
+        state.driven_by(waker);
+        // oap1 §3: a HELLO may be repeated as a liveness probe.
+        if std::mem::take(&mut state.suspected) && state.core.probe() && self.verdict.is_none() {
+            self.verdict = Some(Box::pin(tokio::time::sleep(self.patience)));
+        }
     }
 
     /// Takes what has arrived and tells the streams.
@@ -83,7 +109,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
             let handled = match read {
                 Err(_) => return Err(Lost),
                 Ok(input) if input.is_empty() => state.core.handle_eof().and(Ok(false)),
-                Ok(input) => state.core.handle_input(input).and(Ok(true)),
+                Ok(input) => {
+                    state.silent_since = Instant::now();
+                    if !self.deaf {
+                        self.verdict = None;
+                    }
+                    state.core.handle_input(input).and(Ok(true))
+                }
             };
             state.wake_streams();
             drop(state);
@@ -102,6 +134,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
 
     /// Writes what there is, one tick after it was first seen.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Lost> {
+        if self.deaf {
+            return Ok(());
+        }
         let mut state = self.guard.shared.lock();
         if !state.core.wants_write() && !self.wire.is_unflushed() {
             state.flushing = false;
@@ -126,7 +161,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
             match written {
                 // `deferred` stays: when the socket takes bytes again, they are overdue.
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Err(_)) => return Err(Lost),
+                Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::TimedOut => return Err(Lost),
+                Poll::Ready(Err(_)) => {
+                    // No new streams, and no wake-up for output; once more round for what can be read.
+                    state.retired = true;
+                    self.deaf = true;
+                    self.verdict = Some(Box::pin(tokio::time::sleep(self.patience)));
+                    cx.waker().wake_by_ref();
+                    return Ok(());
+                }
                 Poll::Ready(Ok(())) => {}
             }
         }

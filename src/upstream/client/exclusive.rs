@@ -23,11 +23,13 @@ pub(super) struct Connection<Io> {
     core: Client,
     slot: Slot,
     worker: ThreadId,
+    /// The peer takes nothing more. What it has said may still be on its way: an answer, and the end.
+    deaf: bool,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     pub(super) fn new(wire: Wire<Io>, core: Client, slot: Slot, worker: ThreadId) -> Self {
-        Self { wire, core, slot, worker }
+        Self { wire, core, slot, worker, deaf: false }
     }
 
     /// The worker whose runtime watches the socket.
@@ -48,7 +50,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     /// Whether nothing of the last stream is left over.
     fn is_clean(&mut self) -> bool {
-        self.core.can_open() && !self.core.wants_write() && !self.wire.is_unflushed()
+        !self.deaf && self.core.can_open() && !self.core.wants_write() && !self.wire.is_unflushed()
     }
 
     /// Opens the connection's one stream. Nothing is written yet: the head leaves with the first piece of the body.
@@ -64,6 +66,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let places = Arc::clone(self.slot.places());
         let starts_at = self.wire.written();
         let held = !opening.end && opening.content.is_empty();
+        let said_all = opening.end && opening.content.is_empty();
         Ok(ExclusiveStream {
             ending: Ending::Open(self),
             home: Arc::clone(home),
@@ -72,12 +75,20 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             starts_at,
             wrote: false,
             held,
+            said_all,
         })
     }
 
+    /// Writes what there is. An error is remembered, and ends the connection if nobody is there to be read either.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.core.wants_write() || self.wire.is_unflushed() {
-            ready!(self.wire.poll_write(cx, self.core.output()))?;
+        while !self.deaf && (self.core.wants_write() || self.wire.is_unflushed()) {
+            if let Err(e) = ready!(self.wire.poll_write(cx, self.core.output())) {
+                self.deaf = true;
+                if e.kind() == io::ErrorKind::TimedOut {
+                    self.core.handle_lost();
+                }
+                return Poll::Ready(Err(e));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -115,6 +126,8 @@ pub(super) struct ExclusiveStream<Io> {
     wrote: bool,
     /// The head waits for the body's first piece.
     held: bool,
+    /// The request's END has been handed over.
+    said_all: bool,
 }
 
 enum Ending<Io> {
@@ -147,7 +160,6 @@ where
                 return Poll::Pending;
             }
             if let Poll::Ready(Err(_)) = connection.poll_write(cx) {
-                connection.core.handle_lost();
                 continue;
             }
             ready!(connection.poll_read(cx));
@@ -157,14 +169,17 @@ where
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, data: &mut Bytes, end: bool) -> Poll<Sent> {
         let Ending::Open(connection) = &mut self.ending else { return Poll::Ready(Sent::Closed) };
         self.held = false;
+        if connection.deaf {
+            return Poll::Ready(Sent::Closed);
+        }
         loop {
             let before = connection.wire.written();
             let sent = connection.core.send(self.id, data, end);
             let written = connection.poll_write(cx);
             if let Poll::Ready(Err(_)) = written {
-                connection.core.handle_lost();
                 return Poll::Ready(Sent::Closed);
             }
+            self.said_all |= end && sent == Sent::All;
             if sent != Sent::Blocked {
                 // What the socket has not taken yet leaves with the next poll of either direction.
                 return Poll::Ready(sent);
@@ -204,6 +219,8 @@ where
         let Some(done) = Done::of(incoming) else { return };
         self.wrote = self.wrote_anything();
         if let Ending::Open(mut connection) = std::mem::replace(&mut self.ending, Ending::Done(done))
+            // oap1 §3: in exclusive mode a request that did not come to its end closes the connection.
+            && self.said_all
             && connection.is_clean()
         {
             let frames = connection.core.counters();

@@ -4,7 +4,7 @@
 //! It knows no connection. A place is held by a [`Slot`] and given back when that is dropped, whatever happened.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -15,6 +15,9 @@ use crate::oap::{Counters, ProtocolError};
 /// The ledger of one pool.
 pub(super) struct Places {
     max: usize,
+    /// These two are read by every request of every worker, and hardly ever written: not behind the lock.
+    closed: AtomicBool,
+    learned: AtomicU8,
     ledger: Mutex<Ledger>,
     frames: Mutex<Counters>,
     waiting: AtomicUsize,
@@ -25,9 +28,12 @@ pub(super) struct Places {
 #[derive(Default)]
 struct Ledger {
     held: [usize; 4],
-    learned: Option<Kind>,
-    closed: bool,
 }
+
+/// [`Places::learned`]: nothing yet, or not any more.
+const UNKNOWN: u8 = 0;
+const SHARES: u8 = 1;
+const DECLINES: u8 = 2;
 
 /// What a connection is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,8 @@ impl Places {
     pub(super) fn new(max: usize, observer: Arc<dyn Observer>) -> Arc<Self> {
         Arc::new(Self {
             max: max.max(1),
+            closed: AtomicBool::new(false),
+            learned: AtomicU8::new(UNKNOWN),
             ledger: Mutex::default(),
             frames: Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -72,7 +80,7 @@ impl Places {
     /// A place for one more connection, if there is one.
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Slot> {
         let mut ledger = self.ledger.lock();
-        if ledger.closed || ledger.held.iter().sum::<usize>() >= self.max {
+        if self.is_closed() || ledger.held.iter().sum::<usize>() >= self.max {
             return None;
         }
         ledger.add(Holding::Dialing);
@@ -87,20 +95,28 @@ impl Places {
 
     /// What the backend agreed to when it was last offered ACK; `None` while that is not known.
     pub(super) fn learned(&self) -> Option<Kind> {
-        self.ledger.lock().learned
+        match self.learned.load(Ordering::SeqCst) {
+            SHARES => Some(Kind::Shared),
+            DECLINES => Some(Kind::Exclusive),
+            _ => None,
+        }
     }
 
     pub(super) fn learn(&self, kind: Kind) {
-        self.ledger.lock().learned = Some(kind);
+        let learned = match kind {
+            Kind::Shared => SHARES,
+            Kind::Exclusive => DECLINES,
+        };
+        self.learned.store(learned, Ordering::SeqCst);
     }
 
     pub(super) fn close(&self) {
-        self.ledger.lock().closed = true;
+        self.closed.store(true, Ordering::SeqCst);
         self.freed.notify_waiters();
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.ledger.lock().closed
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Enters the queue of those who wait. Look once more for a place after this, and before waiting.
@@ -219,7 +235,7 @@ impl Drop for Slot {
         ledger.remove(self.holding);
         if ledger.held.iter().all(|held| *held == 0) {
             // With the last connection goes what we knew: the next backend here may be another version.
-            ledger.learned = None;
+            self.places.learned.store(UNKNOWN, Ordering::SeqCst);
         }
         drop(ledger);
         if let Some(kind) = self.holding.kind() {

@@ -29,7 +29,8 @@ pub struct PoolPolicy {
     pub hello: Duration,
     /// How long a connection without streams is kept.
     pub idle: Duration,
-    /// How long a connection's socket may take nothing while there is something to write.
+    /// How long a connection's socket may take nothing while there is something to write, and how long a peer that was
+    /// silent until a request was given up may stay so when it is asked for a sign of life.
     pub write: Duration,
     /// What HELLO says that we are.
     pub user_agent: String,

@@ -4,13 +4,12 @@
 //! connections, the one with the fewest streams first; when those are full another is dialled, as long as `max`
 //! allows; then the other workers' are tried; then the request waits.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use parking_lot::RwLock;
 use tokio::time::{Instant, timeout};
 
 use super::dial::{Dial, OpenError};
@@ -36,8 +35,8 @@ pub struct Pool<D: Dial> {
     policy: PoolPolicy,
     dial: D,
     places: Arc<Places>,
-    /// As many as there are threads that ever opened a stream.
-    workers: RwLock<HashMap<ThreadId, Arc<Worker>>>,
+    /// As many as there are threads that ever opened a stream: a handful, found by looking.
+    workers: ArcSwap<Vec<(ThreadId, Arc<Worker>)>>,
     idle: Arc<Idle<D::Io>>,
 }
 
@@ -79,7 +78,7 @@ impl<D: Dial> Pool<D> {
     pub fn observed(policy: PoolPolicy, dial: D, observer: Arc<dyn Observer>) -> Arc<Self> {
         let places = Places::new(policy.max, observer);
         let idle = Idle::new(policy.idle, Arc::clone(&places));
-        Arc::new(Self { policy, dial, places, workers: RwLock::default(), idle })
+        Arc::new(Self { policy, dial, places, workers: ArcSwap::default(), idle })
     }
 
     /// Opens a stream for `start`, with what fits of `content` in its first frames; the rest stays in `content`. `end`:
@@ -274,8 +273,7 @@ impl<D: Dial> Pool<D> {
             Ok(Fresh::Shared(shared, wire, mut slot)) => {
                 self.places.learn(Kind::Shared);
                 slot.hold(Holding::Shared);
-                let driver =
-                    drive(wire, Arc::clone(&shared), Arc::downgrade(&worker), slot, self.policy.idle);
+                let driver = drive(wire, Arc::clone(&shared), Arc::downgrade(&worker), slot, &self.policy);
                 worker.landed(Some(Arc::clone(&shared)), None);
                 drop(tokio::spawn(driver));
                 if self.places.is_closed() {
@@ -309,7 +307,7 @@ impl<D: Dial> Pool<D> {
             self.places.broken(error);
         }
         if greeted?.multiplexed {
-            let shared = Shared::new(core, wire.written(), Arc::clone(&self.places));
+            let shared = Shared::new(core, wire.written(), Arc::clone(&self.places), self.policy.hello);
             return Ok(Fresh::Shared(shared, wire, slot));
         }
         Ok(Fresh::Exclusive(Box::new(Connection::new(wire, core, slot, this_worker()))))
@@ -317,14 +315,24 @@ impl<D: Dial> Pool<D> {
 
     fn worker(&self) -> Arc<Worker> {
         let id = this_worker();
-        if let Some(worker) = self.workers.read().get(&id) {
-            return Arc::clone(worker);
+        let known = |workers: &[(ThreadId, Arc<Worker>)]| {
+            workers.iter().find(|(known, _)| *known == id).map(|(_, worker)| Arc::clone(worker))
+        };
+        if let Some(worker) = known(&self.workers.load()) {
+            return worker;
         }
-        Arc::clone(self.workers.write().entry(id).or_default())
+        // Nobody else adds this thread's.
+        let worker = Arc::<Worker>::default();
+        drop(self.workers.rcu(|workers| {
+            let mut more = Vec::clone(workers);
+            more.push((id, Arc::clone(&worker)));
+            more
+        }));
+        worker
     }
 
     fn all_workers(&self) -> Vec<Arc<Worker>> {
-        self.workers.read().values().cloned().collect()
+        self.workers.load().iter().map(|(_, worker)| Arc::clone(worker)).collect()
     }
 }
 

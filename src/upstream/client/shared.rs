@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -21,6 +22,8 @@ use crate::oap::{Client, Incoming, Sent, StreamId};
 pub(super) struct Shared {
     state: Mutex<State>,
     places: Arc<Places>,
+    /// A longer silence is suspect.
+    silence: Duration,
 }
 
 /// What the lock holds.
@@ -30,6 +33,10 @@ pub(super) struct State {
     pub(super) written: u64,
     /// Since when no stream is open.
     pub(super) idle_since: Instant,
+    /// Since when nothing was heard from the peer, though a stream was open.
+    pub(super) silent_since: Instant,
+    /// A stream was given up after a long silence: the peer is to show that it is there.
+    pub(super) suspected: bool,
     /// No new streams; over as soon as the open ones are.
     pub(super) retired: bool,
     /// The driver knows of the output, or waits for the socket: no need to wake it.
@@ -40,17 +47,21 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(core: Client, written: u64, places: Arc<Places>) -> Arc<Self> {
+    /// `written` bytes have left for HELLO. A silence of more than `silence` is suspect.
+    pub(super) fn new(core: Client, written: u64, places: Arc<Places>, silence: Duration) -> Arc<Self> {
+        let now = Instant::now();
         let state = State {
             core,
             written,
-            idle_since: Instant::now(),
+            idle_since: now,
+            silent_since: now,
+            suspected: false,
             retired: false,
             flushing: false,
             driver: None,
             wakers: Vec::new(),
         };
-        Arc::new(Self { state: Mutex::new(state), places })
+        Arc::new(Self { state: Mutex::new(state), places, silence })
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -81,6 +92,9 @@ impl Shared {
         let mut state = self.lock();
         if !state.can_open() {
             return Ok(None);
+        }
+        if state.core.open_streams() == 0 {
+            state.silent_since = Instant::now();
         }
         let starts_at = state.written + state.core.output().len() as u64;
         let id = opening.open(&mut state.core).map_err(OpenError::Unsendable)?;
@@ -252,6 +266,10 @@ impl Drop for SharedStream {
         let mut state = self.connection.lock();
         state.core.give_up(self.id);
         state.settle(self.id);
+        if state.silent_since.elapsed() > self.connection.silence {
+            state.suspected = true;
+            state.wake_driver();
+        }
         drop(state);
         self.connection.places.freed();
     }

@@ -42,6 +42,8 @@ pub(super) struct Dials {
     pub(super) refused: AtomicBool,
     pub(super) held: AtomicBool,
     pub(super) released: Notify,
+    /// Connections take no more bytes of the client's; what the backend says still arrives.
+    pub(super) deaf: AtomicBool,
 }
 
 pub(super) struct Dialer {
@@ -80,7 +82,7 @@ impl Dial for Dialer {
         }
         let (near, far) = tokio::io::duplex(64 * 1024);
         self.connections.send(far).map_err(|_| DialError::new("gone"))?;
-        Ok(Pipe { io: near, writes: Arc::clone(&self.writes) })
+        Ok(Pipe { io: near, writes: Arc::clone(&self.writes), dials: Arc::clone(&self.dials) })
     }
 }
 
@@ -211,6 +213,11 @@ impl Connection {
         }
     }
 
+    /// Bytes of answers that wait for credit.
+    pub(super) fn unsent(&self) -> usize {
+        self.sending.iter().map(|(_, body, _)| body.len()).sum()
+    }
+
     /// The server's core, for everything else.
     pub(super) fn server(&mut self) -> &mut Server {
         &mut self.server
@@ -301,6 +308,14 @@ impl Connection {
 pub(super) struct Pipe {
     io: DuplexStream,
     writes: Arc<AtomicUsize>,
+    dials: Arc<Dials>,
+}
+
+impl Pipe {
+    fn hears(&self) -> io::Result<()> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        if self.dials.deaf.load(Ordering::SeqCst) { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
 }
 
 impl AsyncRead for Pipe {
@@ -315,7 +330,7 @@ impl AsyncRead for Pipe {
 
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.hears()?;
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -324,7 +339,7 @@ impl AsyncWrite for Pipe {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.hears()?;
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 

@@ -12,8 +12,11 @@ mod backend;
 mod batching;
 mod checking;
 mod dialling;
+mod ending;
 mod exclusive;
+mod leaving;
 mod lifetimes;
+mod liveness;
 mod places;
 mod shared;
 

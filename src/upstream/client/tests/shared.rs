@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use tokio::io::AsyncReadExt;
 
 use super::backend::{Said, Speaks};
 use super::*;
@@ -52,6 +53,33 @@ async fn a_reader_that_takes_nothing_stalls_nobody_else() {
     }
     // And it loses nothing by that.
     assert_eq!(whole(&mut slow).await.unwrap(), (200, large));
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_costs_one_window() {
+    const LARGE: usize = 10 << 20;
+    let (pool, mut backend) = pool(PoolPolicy::default(), Speaks::multiplexed(64));
+    let (slow, mut connection) = tokio::join!(get(&pool, "/slow"), backend.accept());
+    let mut slow = slow.unwrap();
+    let (id, _) = connection.request().await;
+    connection.respond(id, vec![7; LARGE]);
+    for _ in 0..10 {
+        connection.settle().await;
+    }
+    let window = usize::try_from(PoolPolicy::default().window).unwrap();
+    assert!(LARGE - connection.unsent() <= window);
+    // What was taken and has not gone on is no credit either.
+    let mut taken = 0;
+    while taken < window / 2 {
+        taken += usize::try_from(slow.recv().await.credit()).unwrap();
+    }
+    connection.settle().await;
+    assert!(LARGE - connection.unsent() <= window);
+    // Half a window that has gone on is.
+    slow.passed_on(u32::try_from(taken).unwrap());
+    connection.settle().await;
+    let more = LARGE - connection.unsent();
+    assert!(more > window && more <= window + taken, "{more}");
 }
 
 #[tokio::test]
@@ -173,6 +201,30 @@ async fn a_stream_of_which_nothing_was_written_says_so() {
     assert!(!second.wrote_anything());
     assert!(matches!(first.recv().await, Incoming::Failed(StreamFailure::Lost)));
     assert!(first.wrote_anything());
+}
+
+#[tokio::test]
+async fn what_was_written_of_others_is_not_ones_own() {
+    let (pool, mut backend) = pool(PoolPolicy::default(), Speaks::multiplexed(64));
+    let mut content = Bytes::from(vec![1; 1 << 20]);
+    let (upload, connection) = tokio::join!(open(&pool, "/up", &mut content, false, false), backend.accept());
+    let mut upload = upload.unwrap();
+    {
+        let mut sending = pin!(upload.send(&mut content, false));
+        assert!(poll_once(sending.as_mut()).await.is_none(), "the pipe is full");
+    }
+    let mut second = get(&pool, "/2").await.unwrap();
+    let mut io = connection.into_io();
+    let mut some = vec![0; 10_000];
+    for (taken, written) in [(10_000, false), (64 << 10, true)] {
+        some.resize(taken, 0);
+        io.read_exact(&mut some).await.unwrap();
+        settle().await;
+        assert_eq!(second.wrote_anything(), written, "with {taken} bytes more");
+    }
+    drop(io);
+    assert!(matches!(second.recv().await, Incoming::Failed(StreamFailure::Lost)));
+    assert!(second.wrote_anything());
 }
 
 /// Polls once, and lets the others run.
