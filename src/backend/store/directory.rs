@@ -209,7 +209,7 @@ pub(in crate::backend) struct Upload {
     held: Vec<Bytes>,
     held_bytes: usize,
     /// Away while it is being written to; not back after an error.
-    written: Option<Written>,
+    written: Option<Box<Written>>,
 }
 
 /// What is in the file so far. Nothing is made before there is a piece to write.
@@ -230,7 +230,7 @@ struct Temporary {
 
 impl Upload {
     pub(super) fn new(store: Arc<Directory>) -> Self {
-        Self { store, held: Vec::new(), held_bytes: 0, written: Some(Written::default()) }
+        Self { store, held: Vec::new(), held_bytes: 0, written: Some(Box::default()) }
     }
 
     pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), Refused> {
@@ -272,7 +272,7 @@ impl Upload {
         finish.await?
     }
 
-    fn take(&mut self) -> io::Result<(Vec<Bytes>, Written)> {
+    fn take(&mut self) -> io::Result<(Vec<Bytes>, Box<Written>)> {
         self.held_bytes = 0;
         let written = self.written.take().ok_or_else(|| io::Error::other("an earlier write failed"))?;
         Ok((std::mem::take(&mut self.held), written))

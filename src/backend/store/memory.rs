@@ -51,13 +51,14 @@ pub(in crate::backend) struct Upload {
     declared: usize,
     content: Vec<u8>,
     reserved: u64,
-    hash: object::Upload,
+    /// Its two kilobytes are not for the futures that hold this.
+    hash: Box<object::Upload>,
 }
 
 impl Upload {
     pub(super) fn new(store: Arc<Memory>, declared: Option<u64>) -> Self {
         let declared = declared.map_or(0, |declared| usize::try_from(declared).unwrap_or(usize::MAX));
-        Self { store, declared, content: Vec::new(), reserved: 0, hash: object::Upload::new() }
+        Self { store, declared, content: Vec::new(), reserved: 0, hash: Box::default() }
     }
 
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), Refused> {
