@@ -34,7 +34,7 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long `accept` rests when the process has no descriptor left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 /// How long a connection that was accepted as the drain began may take to say its first word.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const LAST_WORD: Duration = Duration::from_millis(100);
 /// How many connections, that the kernel had completed when the drain began, are still taken.
 const BACKLOG: usize = 4096;
 
@@ -249,11 +249,13 @@ async fn accept_from<A, F>(
     }
     // What the kernel has already completed a handshake with is served too: its client believes it connected.
     for _ in 0..BACKLOG {
-        let Some(accepted) = next().now_or_never() else { return };
+        let Some(accepted) = next().now_or_never() else { break };
         if serve_next(accepted).is_err() {
-            return;
+            break;
         }
     }
+    // Wakes what waits for a next request; a request that is there already is read first.
+    app.http_cleanup().await;
 }
 
 async fn serve<A: HttpServerApp + Send + Sync + 'static>(

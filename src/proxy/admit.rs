@@ -25,7 +25,8 @@ pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut Re
     ctx.correlation = CorrelationId::of(session.req_header(), millis(ctx));
     ctx.peer = session.client_addr().and_then(|addr| addr.as_inet()).copied();
     let policy = gw.state.snapshot.load_full(); // one generation for the whole request
-    session.set_keepalive(Some(policy.limits.idle.as_secs().max(1)));
+    let stays = !gw.state.drain.has_begun();
+    session.set_keepalive(stays.then(|| policy.limits.idle.as_secs().max(1)));
     session.set_pipelining_enabled(true);
     session.set_read_timeout(None);
     if gw.probes && probe(gw, session).await? {

@@ -69,6 +69,8 @@ pub(super) struct Facts {
     pub backend: Option<Arc<str>>,
     /// A range of an object: passed through unverified.
     pub unverified: bool,
+    /// An object's bytes were not what its address says.
+    pub integrity: bool,
     /// The answer was cut after its head had been sent.
     pub cut: bool,
 }

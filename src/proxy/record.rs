@@ -66,6 +66,9 @@ fn record(
     let sent = facts.sent.unwrap_or(session.body_bytes_sent() as u64);
     let received = facts.received.unwrap_or(session.body_bytes_read() as u64);
     let method = session.req_header().method.clone();
+    if facts.integrity {
+        metrics.integrity_fail.inc();
+    }
     if let Some(no) = &facts.rejected {
         metrics.on_rejection(no.reason);
     }

@@ -45,6 +45,7 @@ pub(super) async fn on_admitted(session: &mut Session, ctx: &mut RequestCtx) -> 
 async fn finish(session: &mut Session, ctx: &mut RequestCtx, fail: Fail) -> Result<bool> {
     let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
     ctx.facts.cut = begun;
+    ctx.facts.integrity = matches!(fail, Fail::Integrity);
     let Some(no) = fail.rejection() else {
         ctx.client_left();
         return Error::e_explain(ErrorType::ConnectionClosed, "the client left");
