@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a slow reader and a slow writer do to their neighbours and to memory; about two minutes.
+# What a slow reader and a slow writer do to their neighbours and to memory; about three minutes.
 # All options: testing/performance/slow_reader.sh --help
 set -eu
 cd "$(dirname "$0")/../.."

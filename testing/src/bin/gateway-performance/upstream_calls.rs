@@ -9,13 +9,16 @@ use std::process::{Command, Stdio};
 
 use tempfile::NamedTempFile;
 
-/// All that can read or write a socket.
-const CALLS: [&str; 8] = ["read", "write", "readv", "writev", "recvfrom", "sendto", "recvmsg", "sendmsg"];
+/// All that can read a socket, then all that can write one.
+const CALLS: [&str; 8] = ["read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg"];
+const READS: usize = 4;
 
 /// What was counted.
 pub struct Calls {
-    /// Reads and writes.
-    pub count: u64,
+    /// Reads, those that found nothing included.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
     /// What the load printed meanwhile.
     pub output: String,
     /// Who counted.
@@ -70,16 +73,18 @@ fn perf(pid: u32, descriptors: &[String], load: &[String]) -> Option<Calls> {
         perf.args(["-e", &format!("syscalls:sys_enter_{call}"), "--filter", &filter]);
     }
     let done = perf.arg("--").args(load).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let count = counted(&std::fs::read_to_string(results.path()).ok()?)?;
+    let (reads, writes) = counted(&std::fs::read_to_string(results.path()).ok()?)?;
     let output = String::from_utf8(done.stdout).ok().filter(|output| !output.is_empty())?;
-    Some(Calls { count, output, by: "perf", connections: descriptors.len() })
+    Some(Calls { reads, writes, output, by: "perf", connections: descriptors.len() })
 }
 
-/// The sum over the lines of `perf stat -x ,`; `None` when one of them was not counted.
-fn counted(results: &str) -> Option<u64> {
+/// Reads and writes of `perf stat -x ,`; `None` when one of the calls was not counted.
+fn counted(results: &str) -> Option<(u64, u64)> {
     let lines = results.lines().filter(|line| line.contains("sys_enter_"));
     let counts: Option<Vec<u64>> = lines.map(|line| line.split(',').next()?.parse().ok()).collect();
-    counts.filter(|counts| counts.len() == CALLS.len()).map(|counts| counts.iter().sum())
+    let counts = counts.filter(|counts| counts.len() == CALLS.len())?;
+    let (reads, writes) = counts.split_at(READS);
+    Some((reads.iter().sum(), writes.iter().sum()))
 }
 
 fn strace(pid: u32, peer: SocketAddr, connections: usize, load: &[String]) -> Option<Calls> {
@@ -100,14 +105,20 @@ fn strace(pid: u32, peer: SocketAddr, connections: usize, load: &[String]) -> Op
     let done = attached.then(|| Command::new(&load[0]).args(&load[1..]).stdin(Stdio::null()).output());
     let number = i32::try_from(strace.id()).ok().and_then(rustix::process::Pid::from_raw)?;
     // It lets go of what it traces before it ends; killed, it would not have written all that it saw.
-    drop(rustix::process::kill_process(number, rustix::process::Signal::INT));
+    let _gone_meanwhile = rustix::process::kill_process(number, rustix::process::Signal::INT);
     drop(strace.wait());
     let text = std::fs::read_to_string(results.path()).ok()?;
     let to = format!("->{peer}]>");
     // A call that another one interrupts has two lines, of which the second says `resumed`.
-    let count = text.lines().filter(|line| line.contains(&to) && !line.contains(" resumed>")).count();
+    let lines = || text.lines().filter(|line| line.contains(&to) && !line.contains(" resumed>"));
+    let of = |calls: &[&str]| {
+        let here = |line: &&str| calls.iter().any(|call| line.contains(&format!(" {call}(")));
+        u64::try_from(lines().filter(here).count()).unwrap_or(u64::MAX)
+    };
+    let (reads, writes) = CALLS.split_at(READS);
+    let (reads, writes) = (of(reads), of(writes));
     let output = String::from_utf8(done?.ok()?.stdout).ok()?;
-    Some(Calls { count: u64::try_from(count).ok()?, output, by: "strace", connections })
+    Some(Calls { reads, writes, output, by: "strace", connections })
 }
 
 /// Whether all threads of `pid` are traced.
@@ -135,10 +146,10 @@ mod tests {
 
     #[test]
     fn counts_are_added_up_only_when_all_are_there() {
-        let line = |count: &str, call: &str| format!("{count},,syscalls:sys_enter_{call},1,100.00,,\n");
-        let all: String = CALLS.iter().map(|call| line("3", call)).collect();
-        assert_eq!(counted(&all), Some(24));
+        let line = |count: usize, call: &str| format!("{count},,syscalls:sys_enter_{call},1,100.00,,\n");
+        let all: String = CALLS.iter().enumerate().map(|(n, call)| line(n, call)).collect();
+        assert_eq!(counted(&all), Some((6, 22)));
         assert_eq!(counted(&all.replacen('3', "<not counted>", 1)), None);
-        assert_eq!(counted(&line("3", "read")), None);
+        assert_eq!(counted(&line(3, "read")), None);
     }
 }

@@ -174,7 +174,7 @@ fn calls(gateway: &Gateway, oap: &Address, kinds: &[Kind; 3], arguments: &Argume
         load.push(format!("http://{}{}", gateway.address("public"), kind.oap.path));
         load.extend(["--json", "--time", "30s", "--connections"].map(str::to_owned));
         load.push(arguments.connections.to_string());
-        load.extend(["--count".to_owned(), (arguments.count / 10).clamp(1, 30_000).to_string()]);
+        load.extend(["--count".to_owned(), arguments.count.min(20_000).to_string()]);
         if let Some(body) = &kind.oap.body {
             load.extend(["--body".to_owned(), body.len().to_string()]);
         }
@@ -182,17 +182,18 @@ fn calls(gateway: &Gateway, oap: &Address, kinds: &[Kind; 3], arguments: &Argume
             Some(calls) => {
                 let report: Value = serde_json::from_str(&calls.output).unwrap_or_default();
                 let requests = report["requests"].as_f64().unwrap_or(0.0);
-                let each = calls.count as f64 / requests.max(1.0);
+                let each = (calls.reads + calls.writes) as f64 / requests.max(1.0);
                 // What has to come in pieces cannot share its calls.
                 let bounded = kind.expect == Some(13);
                 let well = report["errors"] == 0 && requests > 0.0 && (!bounded || each < CALLS);
                 few &= well;
                 let bound = if bounded { format!(", below {CALLS}") } else { String::new() };
                 println!(
-                    "{:<12} {each:.3}{bound}: {} ({} calls, {requests} requests, {} connections, {})",
+                    "{:<12} {each:.3}{bound}: {} ({} reads, {} writes, {requests} requests, {} connections, by {})",
                     kind.name,
                     if well { "ok" } else { "TOO MANY" },
-                    calls.count,
+                    calls.reads,
+                    calls.writes,
                     calls.connections,
                     calls.by
                 );

@@ -1,0 +1,20 @@
+//! The real binary over real sockets, beside peers that share no code with it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    let_underscore_drop,
+    reason = "tests fail by panicking"
+)]
+
+mod both;
+mod broken;
+mod leaving;
+mod objects;
+mod recovering;
+mod refusing;
+mod stopping;
+
+/// The program under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_svc-gateway");
