@@ -299,6 +299,7 @@ impl<'a, 's> Exchange<'a, 's> {
             };
         }
         if let Some((piece, last)) = &mut self.sending {
+            let before = piece.len();
             return match up.poll_send(cx, piece, *last) {
                 Poll::Ready(sent) => {
                     // Closed: the answer has ended early. The rest of the body is not wanted.
@@ -309,7 +310,8 @@ impl<'a, 's> Exchange<'a, 's> {
                     Poll::Ready(Ok(()))
                 }
                 Poll::Pending => {
-                    if self.blocked.is_none() {
+                    // oap1 §6: time without credit, so whatever went begins it anew.
+                    if self.blocked.is_none() || piece.len() < before {
                         self.blocked = Some(clock::now());
                     }
                     Poll::Pending
