@@ -10,6 +10,9 @@ use super::lru::{Lru, OVERHEAD};
 use super::{Refused, Stored, check};
 use crate::object::{self, Address};
 
+/// Hashed in pieces of this many bytes: many at once are faster than few at a time, and all at once would take long.
+const HASH: usize = 128 * 1024;
+
 /// A store in memory.
 #[derive(Debug)]
 pub(in crate::backend) struct Memory {
@@ -51,6 +54,7 @@ pub(in crate::backend) struct Upload {
     declared: usize,
     content: Vec<u8>,
     reserved: u64,
+    hashed: usize,
     /// Its two kilobytes are not for the futures that hold this.
     hash: Box<object::Upload>,
 }
@@ -58,17 +62,20 @@ pub(in crate::backend) struct Upload {
 impl Upload {
     pub(super) fn new(store: Arc<Memory>, declared: Option<u64>) -> Self {
         let declared = declared.map_or(0, |declared| usize::try_from(declared).unwrap_or(usize::MAX));
-        Self { store, declared, content: Vec::new(), reserved: 0, hash: Box::default() }
+        Self { store, declared, content: Vec::new(), reserved: 0, hashed: 0, hash: Box::default() }
     }
 
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), Refused> {
         self.make_room(piece.len())?;
         self.content.extend_from_slice(piece);
-        self.hash.update(piece);
+        if self.content.len() - self.hashed >= HASH {
+            self.hash();
+        }
         Ok(())
     }
 
     pub(super) fn finish(mut self, expected: Option<Address>) -> Result<Stored, Refused> {
+        self.hash();
         let address = self.hash.address();
         check(address, expected)?;
         let mut content = std::mem::take(&mut self.content);
@@ -83,6 +90,12 @@ impl Upload {
         self.reserved = 0;
         let new = self.store.objects.lock().insert(address, Bytes::from(content), wanted);
         Ok(Stored { address, size, new })
+    }
+
+    /// Hashes what has not been.
+    fn hash(&mut self) {
+        self.hash.update(self.content.get(self.hashed..).unwrap_or_default());
+        self.hashed = self.content.len();
     }
 
     /// Room for `more` bytes: twice what is there, but not more than is announced.

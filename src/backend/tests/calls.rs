@@ -232,7 +232,7 @@ fn a_call_of_the_object_service_is_small() {
     ) -> usize {
         size_of::<F>()
     }
-    // It is moved as it begins: kilobytes of it would cost more than a small answer.
+    // It is moved as it begins: many kilobytes of it would cost more than a small answer.
     let size = size(crate::backend::call::run);
     assert!(size <= 4_000, "{size} bytes");
 }

@@ -8,6 +8,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod answers;
 mod credit;
 mod exchange;
 mod exclusive;
