@@ -26,7 +26,7 @@ bench: ## microbenchmarks
 	@testing/setup.sh build
 	$(CARGO) bench --workspace --benches
 
-perf: ## the load runs of testing/performance (some minutes; the machine should be idle)
+perf: ## the load runs of testing/performance (a quarter of an hour on an idle machine)
 	@testing/setup.sh build
 	testing/performance/objects.sh
 	testing/performance/slow_reader.sh

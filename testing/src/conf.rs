@@ -30,8 +30,7 @@ pub fn minimal() -> Conf {
         .set("routes", "[]")
 }
 
-/// [`minimal`] with nothing in a load's way: `testing/open.yaml` says the same to a gateway that listens at fixed
-/// ports.
+/// [`minimal`] with little in a load's way, for tests that need many requests; the load runs have `testing/open.yaml`.
 pub fn open() -> Conf {
     minimal().set("log.access", "off").set("limits.request.timeout", "60s")
 }

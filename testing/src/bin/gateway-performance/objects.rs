@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> bool {
     let files = Arc::new(files(&arguments.folder));
     let runtime = house::runtime();
     let config =
-        conf::minimal().set("log.access", "\"off\"").embedded_cluster("objects").object_routes("objects");
+        conf::minimal().set("log.access", "off").embedded_cluster("objects").object_routes("objects");
     let gateway = runtime.block_on(Gateway::start(&house::beside("svc-gateway"), &config.yaml()));
     let address = gateway.address("public");
     let tally = Arc::new(Tally::default());
