@@ -218,6 +218,15 @@ fn check_route(config: &Config, origins: &Origins, route: &Route, spot: &Spot, r
     }
     let matches_at = spot.key("match");
     let listeners: Vec<_> = config.listeners.iter().map(|l| l.name.as_str()).collect();
+    let http = config.clusters.get(&route.cluster).filter(|cluster| cluster.protocol != ClusterProtocol::Oap);
+    if route.kind == RouteKind::Object && http.is_some() {
+        let at = spot.key("cluster");
+        let message = format!(
+            "objects are verified on their way to OAP/1 services, and `{}` speaks HTTP: write kind: proxy or another cluster",
+            route.cluster
+        );
+        report.error(&at, message);
+    }
     for (n, name) in route.matches.listener.iter().enumerate() {
         let seen = listeners.contains(&name.as_str()) || report.is_spoiled(&Spot::root(0).key("listeners"));
         if !seen && !origins.has_broken_listeners {

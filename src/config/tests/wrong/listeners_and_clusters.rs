@@ -157,6 +157,7 @@ pub(super) const ALL: &[Wrong] = &[
     Wrong {
         what: "hedging over HTTP",
         text: "clusters: { objects: { protocol: http1, backends: [ { address: 127.0.0.1:1 } ], hedge: { after: p95 } } }
+routes: []
 ",
         says: &[
             "gw.yaml:1:81: clusters.objects.hedge: only `oap` clusters hedge, write hedge: off or protocol: oap",
@@ -181,6 +182,7 @@ pub(super) const ALL: &[Wrong] = &[
     Wrong {
         what: "an embedded store over HTTP",
         text: "clusters: { objects: { protocol: http2 } }
+routes: []
 ",
         says: &[
             "gw.yaml:1:13: clusters.objects.backends: the embedded store speaks OAP/1 only, write protocol: oap or list the backends",
@@ -311,6 +313,7 @@ routes: [ { name: a, kind: proxy, cluster: objects } ]
     Wrong {
         what: "wrong backends, which are not taken for embedded ones",
         text: "clusters: { objects: { protocol: http1, backends: { dns: x }, hedge: off } }
+routes: []
 ",
         says: &[
             "gw.yaml:1:58: clusters.objects.backends.dns: `x` has no port, write NAME:PORT such as objects.internal:9401",

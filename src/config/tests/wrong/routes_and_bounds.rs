@@ -4,6 +4,15 @@ use super::Wrong;
 
 pub(super) const ALL: &[Wrong] = &[
     Wrong {
+        what: "objects of an HTTP service",
+        text: r#"clusters: { x: { protocol: http1, backends: [ { address: "127.0.0.1:1" } ] } }
+routes: [ { name: a, match: { path: { prefix: / } }, kind: object, cluster: x } ]
+"#,
+        says: &[
+            "gw.yaml:2:77: routes[0].cluster: objects are verified on their way to OAP/1 services, and `x` speaks HTTP: write kind: proxy or another cluster",
+        ],
+    },
+    Wrong {
         what: "a cluster that is missing",
         text: "routes: [ { name: a, kind: object, cluster: objcts } ]
 ",
