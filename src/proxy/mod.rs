@@ -1,6 +1,6 @@
 //! The shell: the only request code that names Pingora's proxy. Every hook is one call.
 //!
-//! The way of a request: [`admit`](admit::admit) asks every question that can be asked before a backend is
+//! The way of a request: `admit` asks every question that can be asked before a backend is
 //! chosen. Then one of two thin callers takes over: `relay` for `oap` clusters, Pingora's own pipeline
 //! (`pipeline`) for `http1` and `http2` ones. Both use the same `peer::pick`, body gates, `respond` and `record`;
 //! a rule that stands in only one of the two is a bug.

@@ -37,7 +37,7 @@ pub enum BadHello {
     OtherCode,
     /// Another `corr_id` than HELLO's.
     OtherId,
-    /// `versions` [2].
+    /// `versions` 2 alone.
     NoCommonVersion,
     /// `max_frame` 128 KiB − 1.
     SmallFrames,
