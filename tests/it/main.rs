@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     let_underscore_drop,
@@ -14,6 +15,7 @@ mod leaving;
 mod objects;
 mod recovering;
 mod refusing;
+mod service;
 mod stopping;
 
 /// The program under test.

@@ -9,6 +9,8 @@ use crate::backend::tests::Running;
 use crate::backend::tests::peer::{Answer, Peer};
 use crate::backend::{Keep, Policy};
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// The largest object here.
 const MOST: u64 = 1 << 20;
 
@@ -101,7 +103,7 @@ async fn conditions_and_ranges_are_evaluated_as_the_rfc_says() {
         let path = stored(&mut peer, &content).await;
         let (etag, weak, list, strong_list) = (&*etag, &*weak, &*list, &*strong_list);
         let date = "Tue, 15 Nov 1994 12:45:26 GMT";
-        let cases: &[(&str, &[(&str, &str)], u16, Option<std::ops::Range<usize>>)] = &[
+        let cases: &[(&str, Fields<'_>, u16, Option<std::ops::Range<usize>>)] = &[
             ("GET", &[("if-none-match", etag)], 304, None),
             ("GET", &[("if-none-match", weak)], 304, None),
             ("GET", &[("if-none-match", list)], 304, None),
@@ -168,7 +170,7 @@ async fn everything_else_is_refused_with_its_reason() {
     let long = (MOST + 1).to_string();
     for served in Served::each() {
         let mut peer = served.running.connect().await;
-        let cases: &[(&str, &str, &[(&str, &str)], u16, &str)] = &[
+        let cases: &[(&str, &str, Fields<'_>, u16, &str)] = &[
             ("GET", "/o/", &[], 400, "malformed"),
             ("GET", "/o/b3:00", &[], 400, "malformed"),
             ("GET", &upper, &[], 400, "malformed"),
