@@ -82,11 +82,12 @@ async fn breaks(multiplexed: bool) {
             }
         }
     }
-    // Credit for what was sent past the script's own count looks like too much of it.
-    // And a script that stalls after the whole answer keeps its place in the backend's books.
-    let booked = ["an ACK up to", "a stream more than the 1 places"];
-    let ours = backend.violations().into_iter().filter(|v| !booked.iter().any(|b| v.starts_with(b)));
-    assert_eq!(ours.collect::<Vec<_>>(), Vec::<String>::new());
+    // Credit for what was sent past the script's own count looks like too much of it; nothing else may.
+    let (past, others): (Vec<_>, Vec<_>) =
+        backend.violations().into_iter().partition(|violation| violation.starts_with("an ACK up to"));
+    assert_eq!(others, Vec::<String>::new());
+    // The two breaches that send more than the window, over each version of HTTP.
+    assert!(past.len() <= if multiplexed { 4 } else { 0 }, "{past:?}");
 }
 
 #[tokio::test]

@@ -131,6 +131,10 @@ impl Client {
         stream.own.outcome = Some(Outcome::Failed(StreamFailure::Protocol(error)));
         self.connection.wake(id);
         self.close(id);
+        // Even when both sides had ended: an exclusive connection whose stream is given up is closed.
+        if !self.connection.is_multiplexed() {
+            self.connection.shut();
+        }
     }
 }
 

@@ -51,6 +51,19 @@ fn an_early_answer_is_delivered_and_ends_the_connection() {
 }
 
 #[test]
+fn an_answer_of_another_length_than_it_announced_ends_the_connection_although_both_sides_had_ended() {
+    for body in [&b"less"[..], b"more than the eight"] {
+        let mut client = client(None);
+        let id = open(&mut client, true);
+        let head = response(200, &[("content-length", "8")]);
+        feed_client(&mut client, &frame(RESP | START | END, 200, id.0, &message(head, body))).unwrap();
+        let events = drain_client(&mut client, id);
+        assert!(matches!(events.last(), Some(Incoming::Failed(StreamFailure::Protocol(_)))), "{events:?}");
+        assert!(client.is_over() && !client.can_open());
+    }
+}
+
+#[test]
 fn a_broken_stream_is_the_end_of_the_connection_but_not_its_error() {
     let mut client = client(None);
     let id = open(&mut client, false);

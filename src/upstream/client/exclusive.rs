@@ -66,7 +66,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         let places = Arc::clone(self.slot.places());
         let starts_at = self.wire.written();
         let held = !opening.end && opening.content.is_empty();
-        let said_all = opening.end && opening.content.is_empty();
         Ok(ExclusiveStream {
             ending: Ending::Open(self),
             home: Arc::clone(home),
@@ -75,7 +74,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
             starts_at,
             wrote: false,
             held,
-            said_all,
         })
     }
 
@@ -126,8 +124,6 @@ pub(super) struct ExclusiveStream<Io> {
     wrote: bool,
     /// The head waits for the body's first piece.
     held: bool,
-    /// The request's END has been handed over.
-    said_all: bool,
 }
 
 enum Ending<Io> {
@@ -179,7 +175,6 @@ where
             if let Poll::Ready(Err(_)) = written {
                 return Poll::Ready(Sent::Closed);
             }
-            self.said_all |= end && sent == Sent::All;
             if sent != Sent::Blocked {
                 // What the socket has not taken yet leaves with the next poll of either direction.
                 return Poll::Ready(sent);
@@ -219,8 +214,6 @@ where
         let Some(done) = Done::of(incoming) else { return };
         self.wrote = self.wrote_anything();
         if let Ending::Open(mut connection) = std::mem::replace(&mut self.ending, Ending::Done(done))
-            // oap1 §3: in exclusive mode a request that did not come to its end closes the connection.
-            && self.said_all
             && connection.is_clean()
         {
             let frames = connection.core.counters();

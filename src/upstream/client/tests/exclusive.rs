@@ -139,6 +139,26 @@ async fn a_large_body_crosses_both_ways() {
 }
 
 #[tokio::test]
+async fn an_upload_that_was_cut_by_its_answer_closes_the_connection_even_when_its_499_has_left() {
+    let (pool, mut backend) = pool(alone(), Speaks::exclusive());
+    let mut some = Bytes::from_static(b"some");
+    let (stream, mut connection) = tokio::join!(open(&pool, "/", &mut some, false, false), backend.accept());
+    let mut stream = stream.unwrap();
+    let serving = async {
+        let (id, _) = connection.request().await;
+        connection.respond(id, "enough");
+        connection.settle().await;
+    };
+    let (head, ()) = tokio::join!(stream.recv(), serving);
+    assert!(matches!(head, Incoming::Head { .. }));
+    // This writes what closes our side, so that nothing is left over when the answer's end is looked at.
+    assert_eq!(stream.send(&mut Bytes::from_static(b"more"), true).await, Sent::Closed);
+    while !matches!(stream.recv().await, Incoming::End) {}
+    let counts = pool.counts();
+    assert_eq!((counts.exclusive_idle, counts.exclusive_used), (0, 0));
+}
+
+#[tokio::test]
 async fn a_dropped_stream_closes_its_connection() {
     let (pool, mut backend) = pool(alone(), Speaks::exclusive());
     let (stream, mut connection) = tokio::join!(get(&pool, "/"), backend.accept());
