@@ -234,5 +234,5 @@ fn a_call_of_the_object_service_is_small() {
     }
     // It is moved as it begins: many kilobytes of it would cost more than a small answer.
     let size = size(crate::backend::call::run);
-    assert!(size <= 4_000, "{size} bytes");
+    assert!(size <= 2_500, "{size} bytes");
 }
