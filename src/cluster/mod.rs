@@ -256,6 +256,7 @@ impl Cluster {
         for gone in changed.removed {
             log::info!("cluster {}: {} left", self.name, gone.name());
             gone.link.close();
+            self.linking.counting.forget(gone.name());
         }
     }
 
