@@ -1,6 +1,8 @@
 # What there is to do here. `make` alone says it.
 
 CARGO ?= cargo
+# What /version says it was built from.
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test build bench perf
@@ -13,11 +15,11 @@ setup: ## install what building and testing need beside Rust, or say what that i
 
 run: ## build, and serve on 127.0.0.1:8080 (admin on 127.0.0.1:9090) with a store of its own
 	@testing/setup.sh build
-	$(CARGO) run --release --bin svc-gateway -- run
+	SVC_GATEWAY_GIT=$(COMMIT) $(CARGO) run --release --bin svc-gateway -- run
 
 build: ## target/release/svc-gateway
 	@testing/setup.sh build
-	$(CARGO) build --release --bin svc-gateway
+	SVC_GATEWAY_GIT=$(COMMIT) $(CARGO) build --release --bin svc-gateway
 
 test: setup ## the whole gate: format, lints, tests, docs, licences
 	@testing/gate.sh
