@@ -6,10 +6,11 @@
 //!
 //! It does not read requests: [`HttpServerApp`] does.
 
+mod acceptor;
 mod drain;
 mod socket;
+mod workers;
 
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -19,14 +20,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
+use self::acceptor::{Accepted, Acceptor, Listening};
 pub use self::drain::{Drain, Open};
 pub use self::socket::Socket;
+use self::workers::Workers;
 use crate::clock;
 
 /// The client's side of an HTTP/2 connection begins with these bytes (RFC 9113 §3.4).
@@ -63,11 +65,6 @@ pub struct Protocols {
     pub h1: bool,
     /// HTTP/2 by prior knowledge.
     pub h2c: bool,
-}
-
-enum Acceptor {
-    Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
 }
 
 /// A listener that is bound, but not yet accepting.
@@ -157,11 +154,12 @@ impl<A> Accepting<A> {
 #[async_trait]
 impl<A: HttpServerApp + Send + Sync + 'static> Service for Accepting<A> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _per_fd: usize) {
+        let workers = Arc::new(Workers::find(self.threads).await);
         let accepting: Vec<_> = std::mem::take(&mut self.endpoints)
             .into_iter()
             .map(|endpoint| {
-                let drain = Arc::clone(&self.drain);
-                pingora_runtime::current_handle().spawn(accept(endpoint, drain))
+                let (workers, drain) = (Arc::clone(&workers), Arc::clone(&self.drain));
+                pingora_runtime::current_handle().spawn(accept(endpoint, workers, drain))
             })
             .collect();
         for task in accepting {
@@ -180,52 +178,26 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Accepting<A> {
     }
 }
 
-async fn accept<A: HttpServerApp + Send + Sync + 'static>(endpoint: Endpoint<A>, drain: Arc<Drain>) {
+async fn accept<A: HttpServerApp + Send + Sync + 'static>(
+    endpoint: Endpoint<A>,
+    workers: Arc<Workers>,
+    drain: Arc<Drain>,
+) {
     let Endpoint { bound, protocols, first_bytes, app } = endpoint;
     let name = bound.name;
-    match bound.acceptor {
-        Acceptor::Tcp(listener) => match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => {
-                let next = || async {
-                    let (stream, peer) = listener.accept().await?;
-                    Ok(Socket::tcp(stream, peer, clock::wall()))
-                };
-                accept_from(next, &name, protocols, first_bytes, &app, &drain).await;
-            }
-            Err(e) => log::error!("listener {name}: {e}"),
-        },
-        Acceptor::Unix(listener, path) => match tokio::net::UnixListener::from_std(listener) {
-            Ok(listener) => {
-                let next = || async {
-                    let (stream, _) = listener.accept().await?;
-                    Ok(Socket::unix(stream, clock::wall()))
-                };
-                accept_from(next, &name, protocols, first_bytes, &app, &drain).await;
-                drop(std::fs::remove_file(path));
-            }
-            Err(e) => log::error!("listener {name}: {e}"),
-        },
-    }
-}
-
-async fn accept_from<A, F>(
-    next: impl Fn() -> F,
-    name: &str,
-    protocols: Protocols,
-    first_bytes: Duration,
-    app: &Arc<A>,
-    drain: &Arc<Drain>,
-) where
-    A: HttpServerApp + Send + Sync + 'static,
-    F: Future<Output = io::Result<Socket>>,
-{
-    let serve_next = |accepted: io::Result<Socket>| match accepted {
-        Ok(socket) => {
-            let (app, open, draining) = (Arc::clone(app), drain.open(), drain.watch());
-            drop(pingora_runtime::current_handle().spawn(async move {
-                serve(socket, protocols, first_bytes, &app, draining).await;
+    let accepting = match Listening::new(bound.acceptor) {
+        Ok(accepting) => accepting,
+        Err(e) => return log::error!("listener {name}: {e}"),
+    };
+    let serve_next = |accepted: io::Result<Accepted>| match accepted {
+        Ok(accepted) => {
+            let (app, open, draining) = (Arc::clone(&app), drain.open(), drain.watch());
+            workers.spawn(async move {
+                if let Ok(socket) = accepted.register(clock::wall()) {
+                    serve(socket, protocols, first_bytes, &app, draining).await;
+                }
                 drop(open);
-            }));
+            });
             Ok(())
         }
         Err(e) => {
@@ -238,7 +210,7 @@ async fn accept_from<A, F>(
         let accepted = tokio::select! {
             biased;
             _ = draining.wait_for(|on| *on) => break,
-            accepted = next() => accepted,
+            accepted = accepting.next() => accepted,
         };
         if let Err(e) = serve_next(accepted)
             // EMFILE and ENFILE do not go away by asking again at once.
@@ -249,11 +221,12 @@ async fn accept_from<A, F>(
     }
     // What the kernel has already completed a handshake with is served too: its client believes it connected.
     for _ in 0..BACKLOG {
-        let Some(accepted) = next().now_or_never() else { break };
+        let Some(accepted) = accepting.at_once() else { break };
         if serve_next(accepted).is_err() {
             break;
         }
     }
+    accepting.close();
     // Wakes what waits for a next request; a request that is there already is read first.
     app.http_cleanup().await;
 }

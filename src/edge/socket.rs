@@ -27,6 +27,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// Writes below this many bytes are gathered until the next flush or a larger write.
 const GATHER: usize = 4 * 1024;
+/// Buffers that go into one system call, the gathered one included.
+const SLICES: usize = 16;
 
 /// The transport below an accepted connection.
 #[derive(Debug)]
@@ -129,6 +131,30 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes what was gathered and `bufs` behind it in one system call; says how much of `bufs` has left.
+    fn poll_gathered(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        while !self.unsent.is_empty() {
+            let unsent = std::mem::take(&mut self.unsent);
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let all = std::iter::once(&*unsent).chain(bufs.iter().map(|buf| &**buf));
+            let filled = slices.iter_mut().zip(all).map(|(slot, buf)| *slot = IoSlice::new(buf)).count();
+            let written = self.poll_transport_vectored(cx, slices.get(..filled).unwrap_or_default());
+            self.unsent = unsent;
+            let n = ready!(written)?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let gathered = self.unsent.len();
+            self.unsent.advance(n.min(gathered));
+            if n > gathered {
+                self.unsent = BytesMut::new();
+                return Poll::Ready(Ok(n.saturating_sub(gathered)));
+            }
+        }
+        self.unsent = BytesMut::new();
+        self.poll_transport_vectored(cx, bufs)
+    }
+
     fn poll_transport_vectored(
         &mut self,
         cx: &mut Context<'_>,
@@ -168,37 +194,7 @@ impl AsyncWrite for Socket {
             self.unsent.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
-        if self.unsent.is_empty() {
-            return match &mut self.transport {
-                Transport::Tcp(s) => Pin::new(s).poll_write(cx, buf),
-                Transport::Unix(s) => Pin::new(s).poll_write(cx, buf),
-            };
-        }
-        // A gathered head and the piece behind it leave in one system call.
-        let this = &mut *self;
-        loop {
-            let unsent = std::mem::take(&mut this.unsent);
-            let written = this.poll_transport_vectored(cx, &[IoSlice::new(&unsent), IoSlice::new(buf)]);
-            this.unsent = unsent;
-            let n = ready!(written)?;
-            if n == 0 && !buf.is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            let gathered = this.unsent.len();
-            if n <= gathered {
-                this.unsent.advance(n);
-                if this.unsent.is_empty() {
-                    this.unsent = BytesMut::new();
-                    return match &mut this.transport {
-                        Transport::Tcp(s) => Pin::new(s).poll_write(cx, buf),
-                        Transport::Unix(s) => Pin::new(s).poll_write(cx, buf),
-                    };
-                }
-                continue;
-            }
-            this.unsent = BytesMut::new();
-            return Poll::Ready(Ok(n.saturating_sub(gathered)));
-        }
+        self.poll_gathered(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -206,8 +202,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_unsent(cx))?;
-        self.poll_transport_vectored(cx, bufs)
+        self.poll_gathered(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
