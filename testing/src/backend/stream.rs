@@ -156,6 +156,10 @@ impl Stream {
                 let received = self.flow.received.load(Ordering::Relaxed);
                 let at = Surroundings { stream: self.id, max_frame: self.settings.max_frame, received };
                 let (bytes, ends) = malformed.bytes(at);
+                if matches!(malformed, Malformed::BeyondWindow | Malformed::BeyondWindowAtOnce) {
+                    // Credit for what of it arrived before it was too much is in order.
+                    self.flow.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                }
                 self.out(Out::Bytes(bytes));
                 if malformed == Malformed::DataAfterEnd {
                     // The breach follows a whole answer, so that only the client's END is still owed.
