@@ -11,8 +11,8 @@ use super::credit::ReceiveCredit;
 use crate::bhttp::{BadMessage, Head, Progress, take_varint};
 
 /// Pieces below this many bytes are copied out of the read buffer: a small piece must not pin a large buffer. With reads
-/// of 64 KiB, what waits pins at most eight times its own length.
-const COPY_BELOW: usize = 8 * 1024;
+/// of 64 KiB, what waits pins at most twice its own length.
+const COPY_BELOW: usize = 32 * 1024;
 /// Small pieces that nobody has taken yet grow together up to this many bytes.
 const GROW_TO: usize = 16 * 1024;
 

@@ -84,8 +84,12 @@ pub fn run(arguments: &Arguments) -> bool {
     let runtime = house::runtime();
     let gateway = runtime.block_on(house::gateway(&backend.address(), &Address::from(origin.address()), "1"));
     let yard = Yard { runtime, backend, gateway, _origin: origin };
-    // Connections, caches and the allocator get to where they stay.
+    // Connections, caches, the allocator and the pages of the program get to where they stay.
     drop(yard.fast(arguments, Duration::from_secs(2)));
+    for slow in [Slow::Reader, Slow::Writer] {
+        let address = yard.gateway.address("public");
+        slow.check(&yard.runtime.block_on(slow.request(address, u64::MAX)));
+    }
     println!("{}", Report::heading());
     let mut well = true;
     for slow in [Slow::Reader, Slow::Writer] {
@@ -120,7 +124,7 @@ impl Yard {
         let before = process::resident(pid);
         let started = Instant::now();
         let address = self.gateway.address("public");
-        let client = self.runtime.spawn(async move { slow.request(address).await });
+        let client = self.runtime.spawn(async move { slow.request(address, slow.rate()).await });
         let over = Arc::new(AtomicBool::new(false));
         let watch = std::thread::spawn({
             let over = Arc::clone(&over);
@@ -153,17 +157,25 @@ impl Slow {
         }
     }
 
-    async fn request(self, address: Address) -> Answer {
+    /// Bytes a second.
+    fn rate(self) -> u64 {
+        match self {
+            Self::Reader => DOWN_RATE,
+            Self::Writer => UP_RATE,
+        }
+    }
+
+    async fn request(self, address: Address, rate: u64) -> Answer {
         let mut client = Http1::connect(address).await;
         match self {
             Self::Reader => {
                 client.socket().set_receive_buffer(RECEIVE_BUFFER);
-                client.request_at(&Request::get("/oap/large"), Pace::new(DOWN_RATE)).await
+                client.request_at(&Request::get("/oap/large"), Pace::new(rate)).await
             }
             Self::Writer => {
                 // Of a length that is not announced: an upload that is known to be large may get a connection of its own.
                 let request = Request::post("/oap/upload", pattern(UP)).open_length();
-                client.send_at(&request.http1_bytes(), Pace::new(UP_RATE)).await;
+                client.send_at(&request.http1_bytes(), Pace::new(rate)).await;
                 client.answer("POST").await
             }
         }
@@ -185,15 +197,17 @@ fn verdict(slow: Slow, rounds: &[Round]) -> bool {
     };
     let alone = median(|round| round.alone.micros(0.99));
     let beside = median(|round| round.beside.micros(0.99));
+    let growths: Vec<String> = rounds.iter().map(|round| (round.growth / 1024).to_string()).collect();
     let growth = rounds.iter().map(|round| round.growth).max().unwrap_or(0);
     let errors: u64 = rounds.iter().map(|round| round.alone.errors + round.beside.errors).sum();
     let ratio = beside as f64 / alone.max(1) as f64;
     let well = ratio <= SLOWER && growth < GROWTH && errors == 0;
     println!(
-        "slow {}: p99 {alone} us alone, {beside} us beside it, {ratio:.2} × (at most {SLOWER}); memory + {} KiB (below \
+        "slow {}: p99 {alone} us alone, {beside} us beside it, {ratio:.2} × (at most {SLOWER}); memory + {} KiB ({}; below \
          {} KiB); {errors} errors: {}",
         slow.name(),
         growth / 1024,
+        growths.join(", "),
         GROWTH / 1024,
         if well { "ok" } else { "NOT WELL" }
     );
