@@ -29,6 +29,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod admission;
 pub mod backend;
 pub mod bhttp;
 pub mod cli;
