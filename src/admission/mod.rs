@@ -2,7 +2,7 @@
 //!
 //! [`Admission`] is the mechanism around the core [`drr`]: one lock, held for a decision and never across an await, and
 //! the wakers of those that wait. A free place is taken without a waker, a timer or an allocation. [`gather`] bounds what
-//! is read of bodies before they have a place.
+//! is read of bodies before they have a place; [`overload`] tells when writes are to be shed.
 //!
 //! **Time.** The core drops who has waited too long whenever anything comes or goes. When nothing does, somebody has to
 //! look: [`Waiting::at_most`] takes a sleep until [`Waiting::deadline`] from the caller, so that each request answers for
@@ -14,7 +14,7 @@
 mod busy;
 pub mod drr;
 pub mod gather;
-
+pub mod overload;
 mod permit;
 mod policy;
 #[cfg(test)]

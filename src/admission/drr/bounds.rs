@@ -93,6 +93,22 @@ impl Drr {
         true
     }
 
+    /// The only tenant's only principal stands aside because of others that have long left. `false`: no such thing.
+    pub(super) fn unpark_lonely(&mut self, now: u64) -> bool {
+        if !self.policy.only_tenant {
+            return false;
+        }
+        let Some(tenant) = self.heaviest.top() else { return false };
+        for flow in self.flows_of(tenant) {
+            let Some(subflow) = self.flows[flow].parked.front() else { continue };
+            if self.may_principal(tenant, self.subflows[subflow].principal, now) {
+                self.unpark_subflow(subflow);
+                return true;
+            }
+        }
+        false
+    }
+
     pub(super) fn park_subflow(&mut self, id: Id<Subflow>) {
         let flow = &mut self.flows[self.subflows[id].flow];
         flow.ready.remove(&mut self.subflows, id, Subflow::by_flow);

@@ -25,7 +25,7 @@ impl Drr {
         while self.in_flight < self.policy.in_flight.get() {
             match self.next_flow(now) {
                 Some(flow) => self.serve(flow, now),
-                None if self.unpark_by_share() => {}
+                None if self.unpark_by_share() || self.unpark_lonely(now) => {}
                 None => return,
             }
         }

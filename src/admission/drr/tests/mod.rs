@@ -1,2 +1,4 @@
+mod check;
 mod figures;
+mod properties;
 mod sim;
