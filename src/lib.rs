@@ -3,7 +3,8 @@
 //! # The path of a request
 //!
 //! 1. [`edge`] accepts the connection and tells its protocol; Pingora parses the head.
-//! 2. [`proxy`] admits it: [`route`] finds where it goes, caps are checked, [`rejection`] words every no.
+//! 2. [`proxy`] admits it: [`route`] finds where it goes, caps are checked, [`rejection`] words every no. [`tenant`]
+//!    says who is asking.
 //! 3. [`upstream`] picks a backend of the route's cluster and finds or makes a connection to it.
 //! 4. [`oap`] and [`bhttp`] say it in OAP/1; [`object`] verifies what is content-addressed.
 //! 5. [`proxy`] passes the answer on, piece by piece as the client takes it, and records what happened in
@@ -49,4 +50,5 @@ pub mod server;
 pub mod serving;
 pub mod snapshot;
 pub mod state;
+pub mod tenant;
 pub mod upstream;

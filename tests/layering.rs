@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("oap", &["bhttp"]),
     ("object", &[]),
     ("route", &[]),
+    ("tenant", &[]),
     ("upstream", &["oap", "bhttp"]),
     ("admission", &[]),
     ("clock", &[]),
@@ -21,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("edge", &["clock"]),
     ("metrics", &["rejection"]),
     // The configuration knows the stages' types, nobody below knows the configuration.
-    ("config", &["route"]),
+    ("config", &["route", "tenant"]),
     ("cli", &["config"]),
     ("logger", &["access_log", "clock", "config"]),
     ("backend", &["bhttp", "clock", "oap", "object"]),
@@ -72,7 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Modules that may name Pingora's proxy: request code has one home.
 const NAMES_THE_PROXY: &[&str] = &["proxy", "server"];
 /// Modules without a runtime, a socket or Pingora in them: a test can cut their bytes and bend their time.
-const SANS_IO: &[&str] = &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload"];
+const SANS_IO: &[&str] = &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload", "tenant"];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {

@@ -1,4 +1,4 @@
-//! Addresses: where the gateway listens or connects, names to discover, networks to trust.
+//! Addresses: where the gateway listens or connects, names to discover, networks to trust; how each is written.
 //!
 //! Nothing is resolved here: an [`Address`] is numbers or a path, a [`DnsAddress`] is for the one who looks it up.
 
@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::finding::quoted;
 use super::name::{HostName, is_host_name};
 use super::text::text_value;
+pub use crate::tenant::Network;
 
 /// The longest path that fits a Unix socket's address, its final NUL excepted.
 pub(super) const MAX_SOCKET_PATH: usize = 107;
@@ -143,46 +144,6 @@ impl fmt::Display for DnsAddress {
     }
 }
 
-/// A set of neighbouring IP addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Whether `ip` is one of them; an IPv4 address in IPv6 clothes (`::ffff:10.0.0.1`) counts as IPv4.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.address, ip.to_canonical()) {
-            (IpAddr::V4(of), IpAddr::V4(ip)) => (of.to_bits() ^ ip.to_bits()) & self.mask_v4() == 0,
-            (IpAddr::V6(of), IpAddr::V6(ip)) => (of.to_bits() ^ ip.to_bits()) & self.mask_v6() == 0,
-            _ => false,
-        }
-    }
-
-    /// Whether these are all addresses of their kind.
-    pub fn is_everything(&self) -> bool {
-        self.prefix == 0
-    }
-
-    fn mask_v4(&self) -> u32 {
-        u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0)
-    }
-
-    fn mask_v6(&self) -> u128 {
-        u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0)
-    }
-
-    /// The same network with the bits behind the prefix cleared.
-    fn first(&self) -> Self {
-        let address = match self.address {
-            IpAddr::V4(of) => Ipv4Addr::from_bits(of.to_bits() & self.mask_v4()).into(),
-            IpAddr::V6(of) => Ipv6Addr::from_bits(of.to_bits() & self.mask_v6()).into(),
-        };
-        Self { address, prefix: self.prefix }
-    }
-}
-
 impl FromStr for Network {
     type Err = String;
 
@@ -209,23 +170,11 @@ impl FromStr for Network {
                 }
             },
         };
-        let network = Self { address, prefix };
-        let first = network.first();
-        if first == network {
+        let network = Self::new(address, prefix);
+        if network.first() == address {
             Ok(network)
         } else {
-            Err(format!("{} has bits behind the prefix, did you mean `{first}`?", quoted(text)))
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let longest = if self.address.is_ipv4() { 32 } else { 128 };
-        if self.prefix == longest {
-            self.address.fmt(f)
-        } else {
-            write!(f, "{}/{}", self.address, self.prefix)
+            Err(format!("{} has bits behind the prefix, did you mean `{network}`?", quoted(text)))
         }
     }
 }
