@@ -135,3 +135,8 @@ fn a_response_head_may_be_anything() {
 fn a_hello_may_be_anything() {
     run("hello");
 }
+
+#[test]
+fn a_connection_may_begin_with_anything() {
+    run("proxy_protocol");
+}

@@ -19,17 +19,19 @@ use svc_gateway::oap::{
     MAX_WINDOW, MIN_FRAME, MIN_WINDOW, Output, ProtocolError, Server, ServerConfig, Settings, StartRequest,
     StreamFailure, StreamId,
 };
+use svc_gateway::tenant::proxy_protocol::{self as proxy, LONGEST_V2};
 
 /// What a target does with its input.
 pub type Body = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Body); 5] = [
+pub const TARGETS: [(&str, Body); 6] = [
     ("oap_client_input", oap_client_input),
     ("oap_server_input", oap_server_input),
     ("bhttp_request_head", bhttp_request_head),
     ("bhttp_response_head", bhttp_response_head),
     ("hello", hello),
+    ("proxy_protocol", proxy_protocol),
 ];
 
 /// Streams that are open on either side at most.
@@ -308,4 +310,21 @@ fn check_greeting(result: Result<(), ProtocolError>, settings: Option<Settings>,
     assert!((1..=MAX_INFLIGHT).contains(&settings.max_inflight));
     assert!(settings.multiplexed || settings.max_inflight == 1);
     assert!(window.contains(&settings.send_window) && window.contains(&settings.receive_window));
+}
+
+/// The beginning of a connection from a trusted address, byte by byte: what is known early is true of the whole.
+pub fn proxy_protocol(data: &[u8]) {
+    let whole = proxy::parse(data);
+    for cut in 0..=data.len() {
+        match proxy::parse(&data[..cut]) {
+            Ok(proxy::Progress::Needs(more)) => {
+                assert!(more > cut && more <= LONGEST_V2, "{more} after {cut}")
+            }
+            known => {
+                assert_eq!(known, whole);
+                let Ok(proxy::Progress::Complete { consumed, .. }) = known else { return };
+                return assert!(consumed <= LONGEST_V2 && consumed == cut, "{consumed} of {cut}");
+            }
+        }
+    }
 }

@@ -67,13 +67,14 @@ pub type Seed = (&'static str, Vec<u8>);
 
 /// The seeds of each target.
 #[must_use]
-pub fn seeds() -> [(&'static str, Vec<Seed>); 5] {
+pub fn seeds() -> [(&'static str, Vec<Seed>); 6] {
     [
         ("oap_client_input", to_client()),
         ("oap_server_input", to_server()),
         ("bhttp_request_head", request_heads()),
         ("bhttp_response_head", response_heads()),
         ("hello", hellos()),
+        ("proxy_protocol", proxy_headers()),
     ]
 }
 
@@ -216,4 +217,29 @@ fn hellos() -> Vec<Seed> {
         ("escape", r#"{"\u0077indow":200000,"flags_supported":256,"ua":"\ud83d\ude00"}"#),
     ];
     all.into_iter().map(|(name, json)| (name, json.as_bytes().to_vec())).collect()
+}
+
+fn proxy_headers() -> Vec<Seed> {
+    let line = |words: &str| format!("PROXY {words}\r\n").into_bytes();
+    let binary = |command: u8, family: u8, length: u16, body: &[u8]| {
+        [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length.to_be_bytes(), body].concat()
+    };
+    let v4 = [192, 0, 2, 7, 10, 0, 0, 1, 0x12, 0x67, 0, 80];
+    vec![
+        ("line-v4", [line("TCP4 192.0.2.7 10.0.0.1 4711 80"), b"GET / HTTP/1.1\r\n".to_vec()].concat()),
+        ("line-v6", line("TCP6 2001:db8::7 ::1 4711 80")),
+        ("line-unknown", line("UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535")),
+        ("line-longest", line(&format!("UNKNOWN{}", " ".repeat(92)))),
+        ("line-too-long", line(&format!("UNKNOWN{}", " ".repeat(93)))),
+        ("line-without-cr", b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\n".to_vec()),
+        ("v4", [binary(0x21, 0x11, 12, &v4), b"PRI * HTTP/2.0".to_vec()].concat()),
+        ("v4-with-tlv", binary(0x21, 0x11, 16, &[&v4[..], &[4, 0, 1, 0]].concat())),
+        ("v6", binary(0x21, 0x21, 36, &[9; 36])),
+        ("unix", binary(0x21, 0x31, 216, &[b'x'; 216])),
+        ("local", binary(0x20, 0, 0, &[])),
+        ("unspecified", binary(0x21, 0, 3, &[1, 2, 3])),
+        ("too-short", binary(0x21, 0x21, 12, &v4)),
+        ("too-long", binary(0x21, 0x11, 65535, &v4)),
+        ("version-1", binary(0x11, 0x11, 12, &v4)),
+    ]
 }
