@@ -3,7 +3,7 @@
 //! Every value of a kind gets a number, every combination of values that satisfies an item a row. Two tenants with one
 //! row are what the configuration can see of equal evidence.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 
 use http::HeaderName;
@@ -11,7 +11,7 @@ use http::HeaderName;
 use super::evidence::Kind;
 use super::identify::{ByField, Identifier, Row, Tables};
 use super::ranges::Ranges;
-use super::{ANONYMOUS, Criteria, Network, Policy, TenantIndex};
+use super::{ANONYMOUS, Criteria, Map, Network, Policy, TenantIndex};
 
 /// Two tenants with equal evidence: an item of each, by the places of tenant and item in their lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,9 +48,9 @@ impl Identifier {
 #[derive(Default)]
 struct Builder {
     tables: Tables,
-    networks: HashMap<Network, u32>,
+    networks: Map<Network, u32>,
     listed: Vec<Network>,
-    rows: HashMap<Row, (usize, usize)>,
+    rows: Map<Row, (usize, usize)>,
     clashes: BTreeSet<Clash>,
 }
 
@@ -108,7 +108,7 @@ impl Builder {
 
     fn build(self, tenants: &[Policy]) -> Identifier {
         let index = |tenant: usize| TenantIndex(count(tenant));
-        let names: HashMap<Box<str>, TenantIndex> =
+        let names: Map<Box<str>, TenantIndex> =
             tenants.iter().enumerate().map(|(n, tenant)| (tenant.name.as_str().into(), index(n))).collect();
         let anonymous = names.get(ANONYMOUS).copied().unwrap_or_else(|| index(tenants.len()));
         let kinds: BTreeSet<u8> = self.rows.keys().map(|row| row.kinds).collect();
@@ -139,7 +139,7 @@ fn with(rows: Vec<Row>, numbers: impl Iterator<Item = u32>, set: impl Fn(&mut Ro
     rows.into_iter().flat_map(each).collect()
 }
 
-fn number<V: Eq + Hash>(numbers: &mut HashMap<V, u32>, value: V) -> u32 {
+fn number<V: Eq + Hash>(numbers: &mut Map<V, u32>, value: V) -> u32 {
     let next = count(numbers.len());
     *numbers.entry(value).or_insert(next)
 }

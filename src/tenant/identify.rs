@@ -4,51 +4,49 @@
 //! the smaller network is stronger. The strongest item that holds wins. A request is asked for each *set of kinds* that
 //! is configured (7 if nobody combines any, 127 at most), never for each tenant.
 
-use std::collections::HashMap;
-
 use http::HeaderName;
 
 use super::evidence::{Evidence, Kind};
 use super::ranges::{NONE, Ranges};
 use super::seen::Seen;
-use super::{Denied, Identity, Principal, TenantIndex};
+use super::{Denied, Identity, Map, Principal, TenantIndex};
 
 /// Says who a request is from. Immutable, one a configuration.
 #[derive(Debug)]
 pub struct Identifier {
     pub(super) anonymous: TenantIndex,
-    pub(super) names: HashMap<Box<str>, TenantIndex>,
+    pub(super) names: Map<Box<str>, TenantIndex>,
     /// All kinds that are asked for.
     pub(super) asked: u8,
     /// The sets of kinds that are asked for together, the strongest first.
     pub(super) shapes: Box<[u8]>,
     pub(super) tables: Tables,
     pub(super) networks: Ranges,
-    pub(super) rows: HashMap<Row, TenantIndex>,
+    pub(super) rows: Map<Row, TenantIndex>,
 }
 
 /// Numbers of the configured values of each kind but networks.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
-    pub(super) certificates: HashMap<[u8; 32], u32>,
+    pub(super) certificates: Map<[u8; 32], u32>,
     pub(super) api_keys: ByField<[u8; 32]>,
-    pub(super) peer_uids: HashMap<u32, u32>,
-    pub(super) listeners: HashMap<Box<str>, u32>,
+    pub(super) peer_uids: Map<u32, u32>,
+    pub(super) listeners: Map<Box<str>, u32>,
     pub(super) headers: ByField<Box<[u8]>>,
-    pub(super) sni: HashMap<Box<str>, u32>,
+    pub(super) sni: Map<Box<str>, u32>,
 }
 
 /// Numbers of the configured values of some header fields.
 #[derive(Debug)]
 pub(super) struct ByField<V> {
-    pub(super) names: HashMap<HeaderName, HashMap<V, u32>>,
+    pub(super) names: Map<HeaderName, Map<V, u32>>,
     /// All values of all fields.
     pub(super) values: u32,
 }
 
 impl<V> Default for ByField<V> {
     fn default() -> Self {
-        Self { names: HashMap::new(), values: 0 }
+        Self { names: Map::default(), values: 0 }
     }
 }
 

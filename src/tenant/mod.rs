@@ -33,6 +33,9 @@ pub use self::identify::Identifier;
 pub use self::network::Network;
 pub use self::principal::{Principal, PrincipalKind};
 
+/// What a map holds is the operator's, a request only asks: no client can make its keys collide.
+type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 /// Who has no other identity.
 pub const ANONYMOUS: &str = "anonymous";
 

@@ -1,14 +1,13 @@
 //! What of a request's evidence the configuration knows, in numbers.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use http::HeaderMap;
 
-use super::Denied;
 use super::evidence::{Evidence, Kind};
 use super::identify::{ByField, Identifier, Tables};
 use super::ranges::NONE;
+use super::{Denied, Map};
 
 /// The numbers of what a request brings, and the kinds of which there are any.
 #[derive(Default)]
@@ -127,7 +126,7 @@ impl<V: Eq + Hash> ByField<V> {
     fn each(
         &self,
         headers: &HeaderMap,
-        mut see: impl FnMut(&HashMap<V, u32>, &[u8]) -> Result<(), Denied>,
+        mut see: impl FnMut(&Map<V, u32>, &[u8]) -> Result<(), Denied>,
     ) -> Result<(), Denied> {
         if self.names.len() <= headers.keys_len() {
             for (name, values) in &self.names {
