@@ -1,6 +1,6 @@
 //! The control surface of http.md §4: what an operator, a load balancer and Prometheus ask.
 //!
-//! It reads the gateway's state and changes nothing.
+//! It reads the gateway's state; all that it can change is the generation in force.
 
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use http::{Method, Response, StatusCode, header};
 use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
+use pingora_http::RequestHeader;
 
+use crate::reload::{Refused, Reloading};
 use crate::state::State;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -69,15 +71,48 @@ fn version() -> Answer {
     Answer::ok(JSON, build.to_string())
 }
 
+/// What `POST /reload` answers: 200 with the generation in force, or 422 with what is wrong.
+async fn reload(reloading: &Arc<Reloading>) -> Answer {
+    let reloading = Arc::clone(reloading);
+    // It reads files, and would keep the other requests waiting.
+    match tokio::task::spawn_blocking(move || reloading.reload()).await {
+        Ok(Ok(done)) => {
+            let said = serde_json::json!({"generation": done.generation, "warnings": done.warnings});
+            Answer::ok(JSON, said.to_string())
+        }
+        Ok(Err(Refused(errors))) => {
+            let said = serde_json::json!({"code": 422, "reason": "config", "errors": errors});
+            let body = said.to_string().into_bytes();
+            Answer { status: StatusCode::UNPROCESSABLE_ENTITY, content_type: JSON, body }
+        }
+        Err(e) => {
+            log::error!("reload: {e}");
+            Answer::no(StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
+    }
+}
+
 /// The admin listener's application.
 pub struct Admin {
     state: Arc<State>,
+    reloading: Arc<Reloading>,
 }
 
 impl Admin {
-    /// Answers from `state`.
-    pub fn new(state: Arc<State>) -> Self {
-        Self { state }
+    /// Answers from `state`, and reloads.
+    pub fn new(state: Arc<State>, reloading: Arc<Reloading>) -> Self {
+        Self { state, reloading }
+    }
+
+    async fn change(&self, head: &RequestHeader) -> Answer {
+        // A page in somebody's browser is no operator.
+        if head.headers.contains_key(header::ORIGIN) {
+            return Answer::no(StatusCode::FORBIDDEN, "forbidden");
+        }
+        match head.uri.path() {
+            "/reload" => reload(&self.reloading).await,
+            _ => Answer::no(StatusCode::METHOD_NOT_ALLOWED, "method"),
+        }
     }
 
     fn answer(&self, method: &Method, path: &str, query: Option<&str>) -> Answer {
@@ -96,6 +131,7 @@ impl Admin {
                 }
             }
             "/version" => version(),
+            "/reload" => Answer::no(StatusCode::METHOD_NOT_ALLOWED, "method"),
             _ => probe(&self.state, path, query)
                 .unwrap_or_else(|| Answer::no(StatusCode::NOT_FOUND, "no_route")),
         }
@@ -106,7 +142,11 @@ impl Admin {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let head = session.req_header();
-        let answer = self.answer(&head.method, head.uri.path(), head.uri.query());
+        let answer = match head.method {
+            Method::POST => self.change(head).await,
+            _ => self.answer(&head.method, head.uri.path(), head.uri.query()),
+        };
+        let allowed = if head.uri.path() == "/reload" { "POST" } else { "GET, HEAD" };
         let length = answer.body.len();
         let body = if head.method == Method::HEAD { Vec::new() } else { answer.body };
         let mut response = Response::new(body);
@@ -117,7 +157,7 @@ impl ServeHttp for Admin {
         drop(fields.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store")));
         match answer.status {
             StatusCode::METHOD_NOT_ALLOWED => {
-                drop(fields.insert(header::ALLOW, http::HeaderValue::from_static("GET, HEAD")));
+                drop(fields.insert(header::ALLOW, http::HeaderValue::from_static(allowed)));
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 drop(fields.insert(header::RETRY_AFTER, http::HeaderValue::from_static("1")));

@@ -68,6 +68,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Print the defaults, the effective configuration, or its JSON schema.
     Config(ConfigArgs),
+    /// Have a running gateway read its configuration anew; what is wrong with it is said, and the old one stays in force.
+    Reload(ReloadArgs),
     /// Serve content-addressed objects over OAP/1: a service to put behind the gateway.
     Backend(BackendArgs),
 }
@@ -107,6 +109,17 @@ pub struct ConfigArgs {
     /// The JSON schema of configuration files, for editors; always JSON.
     #[arg(long)]
     pub schema: bool,
+}
+
+/// `reload`.
+#[derive(Clone, Debug, Args)]
+pub struct ReloadArgs {
+    /// The gateway's admin listener: HOST:PORT, [IPV6]:PORT or unix:/path.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", env = "SVC_GATEWAY_ADMIN", value_parser = |text: &str| text.parse::<Address>())]
+    pub admin: Address,
+    /// What it came to as one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How data is written.
@@ -258,6 +271,8 @@ mod tests {
             "svc-gateway config --defaults",
             "svc-gateway config -c gateway.yaml --format json",
             "svc-gateway config --schema",
+            "svc-gateway reload",
+            "svc-gateway reload --admin unix:/run/x.sock --json",
             "svc-gateway backend --listen 127.0.0.1:0",
             "svc-gateway backend --listen unix:x.sock --dir x --mode exclusive --window 1MiB",
             "svc-gateway backend --listen [::1]:9401 --memory 1GiB",

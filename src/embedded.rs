@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::backend;
-use crate::config::{Backends, Config};
+use crate::config::Config;
 use crate::server::StartError;
 
 /// The process's folder for sockets (config.md `server.runtime_dir`).
@@ -44,10 +44,9 @@ impl RuntimeDir {
         self.path.join(format!("embedded-{}.sock", std::process::id()))
     }
 
-    /// The embedded store's options, if a cluster asks for one.
-    pub fn embedded(&self, config: &Config) -> Option<backend::Options> {
-        let wanted = config.clusters.values().any(|cluster| cluster.backends == Backends::Embedded);
-        wanted.then(|| backend::Options::memory(backend::Listen::Unix(self.socket())))
+    /// The embedded store's options.
+    pub fn embedded(&self) -> backend::Options {
+        backend::Options::memory(backend::Listen::Unix(self.socket()))
     }
 }
 

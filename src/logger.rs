@@ -8,21 +8,14 @@ use crate::config::LogLevel;
 
 /// Sends every line of the `log` facade to `log`. In a process that has a logger already, as tests do, it stays.
 pub fn install(log: &Log, level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => log::LevelFilter::Error,
-        LogLevel::Warn => log::LevelFilter::Warn,
-        LogLevel::Info => log::LevelFilter::Info,
-        LogLevel::Debug => log::LevelFilter::Debug,
-        LogLevel::Trace => log::LevelFilter::Trace,
-    };
     let mut builder = env_logger::Builder::new();
     builder
-        .filter_level(level)
-        // Pingora tells of every failed request at `error` and of every start-up step at `info`; the access log and
-        // the events say the same, once.
-        .filter_module("pingora_proxy", quiet(level))
-        .filter_module("pingora_core", quiet(level))
+        // What is wanted is held by the facade's own level, which a reload may change.
+        .filter_level(log::LevelFilter::Trace)
         .format(|out, record| {
+            if !wanted(record.target()) {
+                return Ok(());
+            }
             let line = serde_json::json!({
                 "ts": crate::access_log::timestamp(clock::wall()),
                 "level": record.level().as_str().to_ascii_lowercase(),
@@ -33,12 +26,27 @@ pub fn install(log: &Log, level: LogLevel) {
             writeln!(out, "{line}")
         })
         .target(env_logger::Target::Pipe(Box::new(Pipe(log.clone()))));
-    drop(builder.try_init());
+    if builder.try_init().is_ok() {
+        set_level(level);
+    }
 }
 
-/// What Pingora may say at a level of ours.
-fn quiet(level: log::LevelFilter) -> log::LevelFilter {
-    if level >= log::LevelFilter::Debug { level } else { log::LevelFilter::Off }
+/// What is logged from now on.
+pub fn set_level(level: LogLevel) {
+    log::set_max_level(match level {
+        LogLevel::Error => log::LevelFilter::Error,
+        LogLevel::Warn => log::LevelFilter::Warn,
+        LogLevel::Info => log::LevelFilter::Info,
+        LogLevel::Debug => log::LevelFilter::Debug,
+        LogLevel::Trace => log::LevelFilter::Trace,
+    });
+}
+
+/// Pingora tells of every failed request at `error` and of every start-up step at `info`; the access log and the events
+/// say the same, once. Who asks for `debug` gets it.
+fn wanted(target: &str) -> bool {
+    log::max_level() >= log::LevelFilter::Debug
+        || !(target.starts_with("pingora_proxy") || target.starts_with("pingora_core"))
 }
 
 struct Pipe(Log);

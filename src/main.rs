@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use svc_gateway::cli::{self, Answer, Cli, Command, Exit};
 use svc_gateway::config::Config;
-use svc_gateway::{server, serving};
+use svc_gateway::{control, server, serving};
 
 /// glibc's allocator costs twice the processor time on bodies of 64 KiB.
 #[global_allocator]
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Check(args) => cli::check(&args),
         Command::Config(args) => cli::config(&args),
+        Command::Reload(args) => control::reload(&args),
         Command::Backend(args) => backend(&args),
     };
     // Whoever closed our output does not want to read it.
@@ -33,13 +34,14 @@ fn small_pages() {
 }
 
 fn run(args: &cli::RunArgs) -> Answer {
-    let loaded = match Config::load(args.config.as_deref().filter(|path| !path.as_os_str().is_empty())) {
+    let path = args.config.clone().filter(|path| !path.as_os_str().is_empty());
+    let loaded = match Config::load(path.as_deref()) {
         Ok(loaded) => loaded,
         Err(errors) => return ended(format!("{errors}\n"), Exit::Usage),
     };
     // Told before the first line of the log, which is JSON.
     drop(std::io::stderr().write_all(cli::warning_lines(&loaded.warnings).as_bytes()));
-    match server::run(loaded.config) {
+    match server::run(loaded.config, path) {
         Ok(()) => ended(String::new(), Exit::Done),
         Err(e) => ended(format!("svc-gateway: {e}\n"), Exit::Failed),
     }

@@ -68,6 +68,27 @@ impl Method {
     }
 }
 
+/// What a reload came to, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadResult {
+    /// Another generation is in force.
+    Applied,
+    /// The old one was kept.
+    Refused,
+}
+
+impl ReloadResult {
+    const ALL: [Self; 2] = [Self::Applied, Self::Refused];
+
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Statuses whose counters are kept at hand; others are looked up.
 const COMMON: [u16; 20] =
     [200, 201, 204, 206, 301, 302, 304, 400, 403, 404, 405, 413, 416, 422, 429, 499, 500, 502, 503, 504];
@@ -125,6 +146,7 @@ pub struct Metrics {
     /// `oap_frames_total{kind}`
     pub oap_frames: IntCounterVec,
     oap_rejects: IntCounterVec,
+    config_reloads: IntCounterVec,
     /// `config_version`: the generation that is in force.
     pub config_version: IntGauge,
 }
@@ -189,6 +211,12 @@ impl Metrics {
                 "OAP/1 peers refused, by reason.",
                 &["reason"],
             )?,
+            config_reloads: counters(
+                &registry,
+                "config_reloads_total",
+                "Reloads of the configuration, by what they came to.",
+                &["result"],
+            )?,
             config_version: register(
                 &registry,
                 IntGauge::new("config_version", "Generation of the configuration in force.")?,
@@ -199,6 +227,9 @@ impl Metrics {
             .const_label("version", env!("CARGO_PKG_VERSION"));
         register(&metrics.registry, IntGauge::with_opts(build)?)?.set(1);
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        for result in ReloadResult::ALL {
+            drop(metrics.config_reloads.with_label_values(&[result.as_str()]));
+        }
         for reason in Reason::ALL {
             drop(metrics.rejected.with_label_values(&[reason.as_str()]));
         }
@@ -221,6 +252,11 @@ impl Metrics {
     /// Counts a rejection under the word that answer and log carry.
     pub fn on_rejection(&self, reason: Reason) {
         self.rejected.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a reload.
+    pub fn on_reload(&self, result: ReloadResult) {
+        self.config_reloads.with_label_values(&[result.as_str()]).inc();
     }
 
     /// Counts an OAP/1 peer that broke a rule of oap1 §2.

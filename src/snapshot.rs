@@ -4,13 +4,13 @@
 //! What outlives a configuration (connections, health, buckets) is not here but in what `Cluster` refers to.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::{Cluster, Surroundings};
-use crate::config::{AccessLog, Config, EncodedSlash, RouteKind};
-use crate::metrics::{Metrics, RouteMetrics};
+use crate::config::{AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
+use crate::metrics::RouteMetrics;
 use crate::route::{Table, target};
 
 /// What a route does with a request.
@@ -64,6 +64,35 @@ pub struct Limits {
     pub head: u64,
 }
 
+/// Bounds that hold for every connection that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// HTTP/2: requests at once.
+    pub streams: u32,
+    /// HTTP/2: bytes of a body that a client may send ahead.
+    pub stream_window: u64,
+    /// HTTP/2: of all bodies of a connection together.
+    pub connection_window: u64,
+    /// HTTP/2: bytes of a header list.
+    pub head: u64,
+}
+
+/// What a listener is to its clients, beside its address.
+#[derive(Clone, Debug)]
+pub struct ListenerPolicy {
+    /// Whose account of the way here counts.
+    pub trusted: Vec<Network>,
+    /// Whether it answers probes.
+    pub probes: bool,
+}
+
+impl ListenerPolicy {
+    /// Whether `peer` is one of the trusted.
+    pub fn trusts(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(peer.ip())))
+    }
+}
+
 /// What is logged of requests.
 pub struct LogPolicy {
     /// The form of a line.
@@ -90,28 +119,33 @@ pub struct Snapshot {
     pub routes: Table<Arc<Route>>,
     /// Every cluster, by name.
     pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// A cluster's backend is the store in this process.
+    pub wants_embedded: bool,
+    /// Every listener, by name.
+    pub listeners: BTreeMap<String, ListenerPolicy>,
     /// Bounds of requests.
     pub limits: Limits,
+    /// Bounds of connections.
+    pub connections: ConnectionLimits,
+    /// How long open requests may go on at the end.
+    pub drain: Duration,
     /// What is logged.
     pub log: LogPolicy,
 }
 
 impl Snapshot {
-    /// Compiles a configuration that has been checked.
+    /// Compiles a configuration that has been checked. What `before`, the generation in force, has learned goes on where
+    /// it still applies; nothing of it changes before [`Snapshot::take_effect`].
     ///
     /// # Errors
     /// A sentence, when a file that the configuration names has changed since it was checked.
-    pub fn compile(
-        config: &Config,
-        generation: u64,
-        metrics: &Arc<Metrics>,
-        embedded: &Path,
-    ) -> Result<Self, String> {
-        let around = Surroundings::new(metrics, embedded);
+    pub fn compile(config: &Config, around: &Surroundings, before: Option<&Self>) -> Result<Self, String> {
+        let metrics = &around.metrics;
         let mut clusters = BTreeMap::new();
         for (name, cluster) in &config.clusters {
-            let compiled =
-                Cluster::new(name.as_str(), cluster, &around).map_err(|e| format!("clusters.{name}: {e}"))?;
+            let known = before.and_then(|before| before.clusters.get(name.as_str()));
+            let compiled = Cluster::new(name.as_str(), cluster, around, known)
+                .map_err(|e| format!("clusters.{name}: {e}"))?;
             drop(clusters.insert(name.to_string(), compiled));
         }
         let mut rules = Vec::new();
@@ -140,9 +174,18 @@ impl Snapshot {
         }
         let limits = &config.limits.request;
         Ok(Self {
-            generation,
+            generation: before.map_or(1, |before| before.generation.saturating_add(1)),
             routes: Table::new(rules),
             clusters,
+            wants_embedded: config.clusters.values().any(|cluster| cluster.backends == Backends::Embedded),
+            listeners: config.listeners.iter().map(listener_policy).collect(),
+            connections: ConnectionLimits {
+                streams: config.limits.http2.streams,
+                stream_window: config.limits.http2.stream_window,
+                connection_window: config.limits.http2.connection_window,
+                head: limits.head,
+            },
+            drain: config.server.drain,
             limits: Limits {
                 idle: limits.idle,
                 uri: limits.uri,
@@ -156,4 +199,14 @@ impl Snapshot {
             },
         })
     }
+
+    /// It is in force now.
+    pub fn take_effect(&self) {
+        self.clusters.values().for_each(|cluster| cluster.take_effect());
+    }
+}
+
+fn listener_policy(listener: &Listener) -> (String, ListenerPolicy) {
+    let policy = ListenerPolicy { trusted: listener.trusted_addresses.clone(), probes: listener.probes };
+    (listener.name.to_string(), policy)
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::access_log::Log;
+use crate::cluster::Surroundings;
 use crate::edge::Drain;
 use crate::metrics::Metrics;
 use crate::snapshot::Snapshot;
@@ -13,6 +15,10 @@ use crate::snapshot::Snapshot;
 pub struct State {
     /// The policy in force; a request loads it once and keeps it.
     pub snapshot: ArcSwap<Snapshot>,
+    /// Tells that another one is in force.
+    generation: watch::Sender<u64>,
+    /// What compiling a generation needs.
+    pub around: Surroundings,
     /// Every metric.
     pub metrics: Arc<Metrics>,
     /// Where lines go.
@@ -22,6 +28,31 @@ pub struct State {
 }
 
 impl State {
+    /// Of a gateway that begins with `snapshot`.
+    pub fn new(snapshot: Snapshot, around: Surroundings, log: Log) -> Arc<Self> {
+        Arc::new(Self {
+            generation: watch::Sender::new(snapshot.generation),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            metrics: Arc::clone(&around.metrics),
+            around,
+            log,
+            drain: Drain::new(),
+        })
+    }
+
+    /// Swaps another generation in: requests that begin from now on go by it.
+    pub fn put_in_force(&self, snapshot: Arc<Snapshot>) {
+        snapshot.take_effect();
+        let generation = snapshot.generation;
+        self.snapshot.store(snapshot);
+        let _ = self.generation.send_replace(generation);
+    }
+
+    /// Changes when another generation is in force.
+    pub fn generations(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
     /// What keeps the gateway from being ready, by the keys of http.md §4. With `for_read`, what does not keep it
     /// from answering reads is left out.
     pub fn missing(&self, _for_read: bool) -> Vec<String> {

@@ -28,8 +28,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("backend", &["bhttp", "clock", "oap", "object"]),
     ("cluster", &["bhttp", "clock", "config", "metrics", "oap", "upstream", "state", "backend"]),
     ("snapshot", &["cluster", "config", "metrics", "route"]),
-    ("state", &["access_log", "edge", "metrics", "snapshot"]),
-    ("admin", &["state"]),
+    ("state", &["access_log", "cluster", "edge", "metrics", "snapshot"]),
+    ("reload", &["clock", "config", "logger", "metrics", "snapshot", "state"]),
+    ("admin", &["reload", "state"]),
+    ("control", &["cli", "config"]),
     (
         "proxy",
         &[
@@ -64,6 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "logger",
             "metrics",
             "proxy",
+            "reload",
             "snapshot",
             "state",
         ],
@@ -73,7 +76,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 /// Modules that may name Pingora's proxy: request code has one home.
 const NAMES_THE_PROXY: &[&str] = &["proxy", "server"];
 /// Modules without a runtime, a socket or Pingora in them: a test can cut their bytes and bend their time.
-const SANS_IO: &[&str] = &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload", "tenant"];
+const SANS_IO: &[&str] =
+    &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload", "tenant"];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {

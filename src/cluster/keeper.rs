@@ -27,9 +27,60 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper of `state`'s clusters, and of the store in this process if one is wanted.
-    pub fn new(state: Arc<State>, embedded: Option<backend::Options>) -> Self {
-        Self { state, embedded }
+    /// A keeper of `state`'s clusters, and of the store in this process from when one is wanted.
+    pub fn new(state: Arc<State>, embedded: backend::Options) -> Self {
+        Self { state, embedded: Some(embedded) }
+    }
+}
+
+/// A cluster that is looked after, and the task that does.
+struct Kept(Arc<Cluster>, AbortHandle);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.1.abort();
+    }
+}
+
+impl Keeper {
+    /// Looks after the clusters of the generation in force, and no others.
+    async fn keep(&mut self, kept: &mut Vec<Kept>) {
+        let policy = self.state.snapshot.load_full();
+        if policy.wants_embedded
+            && let Some(options) = self.embedded.take()
+        {
+            self.start_embedded(options).await;
+        }
+        let mut before = std::mem::take(kept);
+        for cluster in policy.clusters.values() {
+            match before.iter().position(|kept| Arc::ptr_eq(&kept.0, cluster)) {
+                Some(at) => kept.push(before.swap_remove(at)),
+                None => {
+                    if let Err(e) = cluster.look_up().await {
+                        log::warn!("cluster {}: {e}", cluster.name);
+                    }
+                    let task = tokio::spawn(keep(Arc::clone(cluster))).abort_handle();
+                    kept.push(Kept(Arc::clone(cluster), task));
+                }
+            }
+        }
+    }
+
+    /// Resolves when the store listens, or has failed to.
+    async fn start_embedded(&self, options: backend::Options) {
+        let (bound, is_bound) = oneshot::channel();
+        let log = self.state.log.clone();
+        drop(tokio::spawn(async move {
+            let told = |_: &str| {
+                let _ = bound.send(());
+            };
+            if let Err(e) = backend::run(options, std::future::pending(), told).await {
+                let fields = [("message", json!(format!("the embedded backend: {e}")))];
+                log.event(clock::wall(), "error", "failed", &fields);
+            }
+        }));
+        // An error drops the sender: the gateway serves, and says 503 where the store is needed.
+        drop(is_bound.await);
     }
 }
 
@@ -42,32 +93,18 @@ impl ServiceWithDependents for Keeper {
         _listeners_per_fd: usize,
         ready: ServiceReadyNotifier,
     ) {
-        let mut tasks = JoinSet::new();
-        if let Some(options) = self.embedded.take() {
-            let (bound, is_bound) = oneshot::channel();
-            let log = self.state.log.clone();
-            drop(tasks.spawn(async move {
-                let told = |_: &str| {
-                    let _ = bound.send(());
-                };
-                if let Err(e) = backend::run(options, std::future::pending(), told).await {
-                    let fields = [("message", json!(format!("the embedded backend: {e}")))];
-                    log.event(clock::wall(), "error", "failed", &fields);
-                }
-            }));
-            // An error drops the sender: the gateway serves, and says 503 where the store is needed.
-            drop(is_bound.await);
-        }
-        let clusters: Vec<_> = self.state.snapshot.load().clusters.values().map(Arc::clone).collect();
-        for cluster in clusters {
-            if let Err(e) = cluster.look_up().await {
-                log::warn!("cluster {}: {e}", cluster.name);
-            }
-            drop(tasks.spawn(keep(cluster)));
-        }
+        let mut kept = Vec::new();
+        let mut generations = self.state.generations();
+        self.keep(&mut kept).await;
         self.state.log.event(clock::wall(), "info", "ready", &[]);
         ready.notify_ready();
-        drop(shutdown.wait_for(|stop| *stop).await);
+        loop {
+            tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                changed = generations.changed() => if changed.is_err() { return },
+            }
+            self.keep(&mut kept).await;
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -91,7 +128,7 @@ async fn keep(cluster: Arc<Cluster>) {
     let mut checks = JoinSet::new();
     let mut checked: HashMap<BackendId, AbortHandle> = HashMap::new();
     loop {
-        let current = cluster.members.current();
+        let current = cluster.lasting.members.current();
         checked.retain(|id, check| {
             let stays = current.backends().any(|(backend, _)| backend.id() == *id);
             if !stays {
@@ -123,7 +160,7 @@ fn jittered(every: Duration) -> Duration {
 
 /// Checks one backend for as long as it belongs to the cluster.
 async fn check(cluster: Arc<Cluster>, backend: Arc<Backend>) {
-    let mut health = Health::new(clock::now());
+    let mut health = Health::known(backend.is_healthy(), clock::now());
     loop {
         tokio::time::sleep_until(health.next_probe().into()).await;
         let began = clock::now();

@@ -155,19 +155,37 @@ impl Linking {
     }
 }
 
+impl Lasting {
+    fn new(config: &config::Cluster, policy: balance::Policy, around: &Surroundings) -> Result<Self, String> {
+        let now = clock::now();
+        Ok(Self {
+            members: Members::new(policy, now),
+            linking: Linking::new(config, around)?,
+            retries: Retries::default(),
+            latency: Latency::new(now),
+            hedges: Hedges::default(),
+        })
+    }
+}
+
 /// Second attempts before the first has failed.
 pub struct Hedging {
-    /// The latency that the cluster usually keeps.
-    pub latency: Latency,
-    /// Who may have one.
-    pub hedges: Hedges,
     /// Which percentile a request must have outlasted.
     pub percent: u8,
     /// Of the live requests, in thousandths.
     pub budget_per_mille: u16,
 }
 
-/// One cluster.
+/// What a cluster remembers: it outlives the configuration that it was learned under.
+struct Lasting {
+    members: Members<Link>,
+    linking: Linking,
+    retries: Retries,
+    latency: Latency,
+    hedges: Hedges,
+}
+
+/// One cluster, as one configuration has it.
 pub struct Cluster {
     /// Its name in the configuration.
     pub name: String,
@@ -183,27 +201,39 @@ pub struct Cluster {
     pub attempts: u32,
     /// Of the live requests, how many may be retries, in thousandths.
     pub retry_budget_per_mille: u16,
-    /// The live requests that might be retried.
-    pub retries: Retries,
     /// What consistent hashing hashes.
     pub hash_on: Option<HashOn>,
     /// Second attempts, when switched on.
     pub hedging: Option<Hedging>,
-    members: Members<Link>,
+    policy: balance::Policy,
     ejection: ejection::Policy,
     health: health::Policy,
     discovery: Discovery,
     refresh: Option<Duration>,
-    linking: Linking,
+    lasting: Arc<Lasting>,
+    config: config::Cluster,
+    /// Of the files that the configuration names.
+    secrets: Option<blake3::Hash>,
 }
 
 impl Cluster {
-    /// A cluster with its known backends; those that are found by name come with the first look-up.
+    /// A cluster with its known backends; those that are found by name come with the first look-up. What `before`, the
+    /// cluster of this name in the configuration before, remembers and still applies goes on: the same cluster if nothing
+    /// has changed, its connections if only what is done with them has, health and ejections in any case.
     ///
     /// # Errors
     /// A sentence: a file or an address cannot be used.
-    pub fn new(name: &str, config: &config::Cluster, around: &Surroundings) -> Result<Arc<Self>, String> {
-        let now = clock::now();
+    pub fn new(
+        name: &str,
+        config: &config::Cluster,
+        around: &Surroundings,
+        before: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, String> {
+        // What a file of TLS holds may have changed where its name has not.
+        let secrets = tls::fingerprint(config.tls.as_ref());
+        if let Some(same) = before.filter(|before| before.config == *config && before.secrets == secrets) {
+            return Ok(Arc::clone(same));
+        }
         let (policy, hash_on) = match &config.balance {
             Balance::RoundRobin => (balance::Policy::RoundRobin, None),
             Balance::LeastRequests => (balance::Policy::LeastRequests, None),
@@ -211,6 +241,10 @@ impl Cluster {
         };
         let (discovery, refresh) =
             discovery(&config.backends, &around.embedded).map_err(|e| format!("backends: {e}"))?;
+        let lasting = match before.filter(|before| before.connects_as(config, &secrets)) {
+            Some(before) => Arc::clone(&before.lasting),
+            None => Arc::new(Lasting::new(config, policy, around)?),
+        };
         let cluster = Arc::new(Self {
             name: name.to_owned(),
             required: config.required,
@@ -219,15 +253,12 @@ impl Cluster {
             window: config.connections.window,
             attempts: config.retry.attempts.get(),
             retry_budget_per_mille: per_mille(config.retry.budget),
-            retries: Retries::default(),
             hash_on,
             hedging: config.hedge.as_ref().map(|hedge| Hedging {
-                latency: Latency::new(now),
-                hedges: Hedges::default(),
                 percent: hedge.after.percent(),
                 budget_per_mille: per_mille(hedge.budget),
             }),
-            members: Members::new(policy, now),
+            policy,
             ejection: ejection::Policy {
                 consecutive_failures: config.ejection.consecutive_failures,
                 base: config.ejection.base,
@@ -241,52 +272,110 @@ impl Cluster {
             },
             discovery,
             refresh,
-            linking: Linking::new(config, around)?,
+            lasting,
+            config: config.clone(),
+            secrets,
         });
-        if cluster.refresh.is_none() {
-            // A fixed list is there at once.
-            drop(cluster.discovery.refresh(|found| cluster.apply(found)).now_or_never());
+        match before {
+            None => cluster.take_effect(),
+            Some(before) if !Arc::ptr_eq(&before.lasting, &cluster.lasting) => cluster.inherit(before),
+            // The members are in use: what this configuration makes of them comes when it takes effect.
+            Some(_) => {}
         }
         Ok(cluster)
     }
 
+    /// Begins with what `before` knows, over connections of its own.
+    fn inherit(&self, before: &Self) {
+        let known = before.lasting.members.current();
+        if self.refresh.is_some() && self.config.backends == before.config.backends {
+            // Found by name before: they are there until the next look-up.
+            let found =
+                known.backends().filter_map(|(backend, weight)| Some((named(backend.name())?, weight)));
+            self.apply(found.collect());
+        }
+        self.list();
+        self.lasting.members.inherit(&before.lasting.members, clock::now());
+    }
+
+    /// Whether connections to a backend, and checks of it, are made as `config` asks for.
+    fn connects_as(&self, config: &config::Cluster, secrets: &Option<blake3::Hash>) -> bool {
+        let ours = &self.config;
+        ours.protocol == config.protocol
+            && ours.tls == config.tls
+            // Their name may be the one that the certificate must bear.
+            && (ours.tls.is_none() || ours.backends == config.backends)
+            && self.secrets == *secrets
+            && ours.timeouts == config.timeouts
+            && ours.connections == config.connections
+            && ours.health == config.health
+    }
+
+    /// The configuration that this cluster is of is in force: from now on its list is the one that requests go by.
+    pub fn take_effect(&self) {
+        self.lasting.members.set_policy(self.policy);
+        self.list();
+    }
+
+    /// A fixed list is there at once.
+    fn list(&self) {
+        if self.refresh.is_none() {
+            drop(self.discovery.refresh(|found| self.apply(found)).now_or_never());
+        }
+    }
+
     /// Replaces the backends; those that stay keep their connections and their health.
     fn apply(&self, found: Vec<(Target, NonZeroU32)>) {
-        let changed = self.members.update(found, |target| self.linking.link(target));
+        let changed = self.lasting.members.update(found, |target| self.lasting.linking.link(target));
         for gone in changed.removed {
             log::info!("cluster {}: {} left", self.name, gone.name());
             gone.link.close();
-            self.linking.counting.forget(gone.name());
+            self.lasting.linking.counting.forget(gone.name());
         }
     }
 
     /// A backend for a request with the hash key `key`, other than `tried`; `None` when none is available.
     pub fn pick(&self, key: Option<&[u8]>, tried: &[BackendId], now: Instant) -> Option<Arc<Backend>> {
-        self.members.pick(key, tried, now, &mut fastrand::Rng::new())
+        self.lasting.members.pick(key, tried, now, &mut fastrand::Rng::new())
+    }
+
+    /// The live requests that might be retried.
+    pub fn retries(&self) -> &Retries {
+        &self.lasting.retries
+    }
+
+    /// The latency that the cluster usually keeps.
+    pub fn latency(&self) -> &Latency {
+        &self.lasting.latency
+    }
+
+    /// The live requests that might have a second attempt beside the first.
+    pub fn hedges(&self) -> &Hedges {
+        &self.lasting.hedges
     }
 
     /// Whether any backend takes requests.
     pub fn has_backend(&self) -> bool {
-        self.members.any_available(clock::now())
+        self.lasting.members.any_available(clock::now())
     }
 
     /// The head of an answer has come, `took` after its attempt began.
     pub fn on_head(&self, backend: &Backend, status: u16, took: Duration, now: Instant) {
-        if let Some(hedging) = &self.hedging {
-            hedging.latency.on_head(took);
+        if self.hedging.is_some() {
+            self.lasting.latency.on_head(took);
         }
         // What stands before the service, or its own overload, has failed; an application's 500 is one request's
         // trouble, which must not take the backend from all others.
         if matches!(status, 502..=504) {
             self.on_failure(backend, now)
         } else {
-            self.members.on_success(backend)
+            self.lasting.members.on_success(backend)
         }
     }
 
     /// An attempt has failed: no connection, no answer in time, a broken protocol or body.
     pub fn on_failure(&self, backend: &Backend, now: Instant) {
-        if let Some(length) = self.members.on_failure(backend, &self.ejection, now) {
+        if let Some(length) = self.lasting.members.on_failure(backend, &self.ejection, now) {
             log::warn!("cluster {}: {} is ejected for {length:?}", self.name, backend.name());
         }
     }
@@ -295,7 +384,7 @@ impl Cluster {
     pub fn refresh_gauges(&self, metrics: &Metrics) {
         let now = clock::now();
         let mut states = [("shared", 0_usize), ("exclusive_idle", 0), ("exclusive_used", 0), ("dialing", 0)];
-        for (backend, _) in self.members.current().backends() {
+        for (backend, _) in self.lasting.members.current().backends() {
             let up = i64::from(backend.is_available(now));
             metrics.upstream_health.with_label_values(&[backend.name().as_ref()]).set(up);
             if let Some(pool) = backend.link.pool() {
@@ -350,6 +439,14 @@ fn discovery(backends: &Backends, embedded: &Path) -> std::io::Result<(Discovery
             (by_name, Some(found.refresh))
         }
     })
+}
+
+/// The address that a backend is named after.
+fn named(name: &str) -> Option<Target> {
+    match name.strip_prefix("unix:") {
+        Some(path) => Some(Target::Unix(path.into())),
+        None => name.parse().ok().map(Target::Tcp),
+    }
 }
 
 fn target(address: &config::Address) -> Target {

@@ -59,3 +59,15 @@ fn private_key(key: &str, path: &Path) -> Result<Vec<u8>, String> {
     let found = PrivateKeyDer::from_pem_file(path).map_err(|e| format!("{key}: {}: {e}", path.display()))?;
     Ok(found.secret_der().to_vec())
 }
+
+/// Tells whether the files that `tls` names hold what they held.
+pub(super) fn fingerprint(tls: Option<&ClusterTls>) -> Option<blake3::Hash> {
+    let tls = tls?;
+    let mut hash = blake3::Hasher::new();
+    for path in [&tls.ca, &tls.client_cert, &tls.client_key].into_iter().flatten() {
+        // One that cannot be read is told of where it is needed.
+        let read = std::fs::read(path).unwrap_or_default();
+        let _ = hash.update(&(read.len() as u64).to_be_bytes()).update(&read);
+    }
+    Some(hash.finalize())
+}

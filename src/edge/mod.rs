@@ -124,35 +124,45 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// What a listener serves with; asked anew for each connection.
+pub trait Serves: Send + Sync + 'static {
+    /// Who reads requests.
+    type App: HttpServerApp + Send + Sync + 'static;
+
+    /// Who answers a connection that has just come.
+    fn app(&self) -> Arc<Self::App>;
+
+    /// Time for its first bytes, which tell its protocol.
+    fn first_bytes(&self) -> Duration;
+}
+
 /// What one listener serves, and how.
-pub struct Endpoint<A> {
+pub struct Endpoint<S> {
     /// Where it listens.
     pub bound: Bound,
     /// What it speaks.
     pub protocols: Protocols,
-    /// Time for the first bytes of a connection, which tell its protocol.
-    pub first_bytes: Duration,
     /// Who answers.
-    pub app: Arc<A>,
+    pub serves: Arc<S>,
 }
 
 /// Accept loops, as a service of Pingora's server.
-pub struct Accepting<A> {
+pub struct Accepting<S> {
     name: &'static str,
     threads: usize,
-    endpoints: Vec<Endpoint<A>>,
+    endpoints: Vec<Endpoint<S>>,
     drain: Arc<Drain>,
 }
 
-impl<A> Accepting<A> {
+impl<S> Accepting<S> {
     /// A service called `name` on `threads` threads that accepts on every endpoint until `drain` begins.
-    pub fn new(name: &'static str, threads: usize, endpoints: Vec<Endpoint<A>>, drain: Arc<Drain>) -> Self {
+    pub fn new(name: &'static str, threads: usize, endpoints: Vec<Endpoint<S>>, drain: Arc<Drain>) -> Self {
         Self { name, threads, endpoints, drain }
     }
 }
 
 #[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> Service for Accepting<A> {
+impl<S: Serves> Service for Accepting<S> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _per_fd: usize) {
         let workers = Arc::new(Workers::find(self.threads).await);
         let accepting: Vec<_> = std::mem::take(&mut self.endpoints)
@@ -178,12 +188,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for Accepting<A> {
     }
 }
 
-async fn accept<A: HttpServerApp + Send + Sync + 'static>(
-    endpoint: Endpoint<A>,
-    workers: Arc<Workers>,
-    drain: Arc<Drain>,
-) {
-    let Endpoint { bound, protocols, first_bytes, app } = endpoint;
+async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: Arc<Drain>) {
+    let Endpoint { bound, protocols, serves } = endpoint;
     let name = bound.name;
     let accepting = match Listening::new(bound.acceptor) {
         Ok(accepting) => accepting,
@@ -191,7 +197,8 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     };
     let serve_next = |accepted: io::Result<Accepted>| match accepted {
         Ok(accepted) => {
-            let (app, open, draining) = (Arc::clone(&app), drain.open(), drain.watch());
+            let (app, first_bytes) = (serves.app(), serves.first_bytes());
+            let (open, draining) = (drain.open(), drain.watch());
             workers.spawn(async move {
                 if let Ok(socket) = accepted.register(clock::wall()) {
                     serve(socket, protocols, first_bytes, &app, draining).await;
@@ -228,7 +235,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     }
     accepting.close();
     // Wakes what waits for a next request; a request that is there already is read first.
-    app.http_cleanup().await;
+    serves.app().http_cleanup().await;
 }
 
 async fn serve<A: HttpServerApp + Send + Sync + 'static>(

@@ -29,13 +29,17 @@ pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut Re
     session.set_keepalive(stays.then(|| policy.limits.idle.as_secs().max(1)));
     session.set_pipelining_enabled(true);
     session.set_read_timeout(None);
-    if gw.probes && probe(gw, session).await? {
+    let listener = policy.listeners.get(&gw.listener);
+    if listener.is_some_and(|listener| listener.probes) && probe(gw, session).await? {
         return Ok(true);
     }
     match admit(gw, &policy, session.req_header(), ctx.started) {
         Ok((route, object, gate)) => {
             let host = host_of(session.req_header()).unwrap_or_default().to_owned();
-            let origin = Origin { peer: ctx.peer, trusted: gw.trusts(ctx.peer) };
+            let origin = Origin {
+                peer: ctx.peer,
+                trusted: listener.is_some_and(|listener| listener.trusts(ctx.peer)),
+            };
             if let Err(no) = fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation) {
                 return refuse(session, ctx, no).await;
             }
@@ -167,10 +171,4 @@ async fn probe(gw: &Gateway, session: &mut Session) -> Result<bool> {
 
 fn millis(ctx: &RequestCtx) -> u64 {
     u64::try_from(ctx.wall.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Gateway {
-    fn trusts(&self, peer: Option<std::net::SocketAddr>) -> bool {
-        peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(peer.ip())))
-    }
 }

@@ -35,7 +35,7 @@ pub(super) struct Hedge<'a> {
 impl Hedge<'_> {
     /// The part of a request that may be hedged, if the cluster hedges.
     pub(super) fn enter(cluster: &Cluster, method: &str) -> Option<Hedgeable> {
-        cluster.hedging.as_ref().filter(|_| may_hedge(method)).map(|hedging| hedging.hedges.enter())
+        cluster.hedging.as_ref().filter(|_| may_hedge(method)).map(|_| cluster.hedges().enter())
     }
 }
 
@@ -58,7 +58,8 @@ pub(super) async fn until_head(
 ) -> Result<(Running, ResponseHead), (Attempt, Fail, bool)> {
     let Running { attempt, mut up } = first;
     let hedging = hedge.route.cluster.hedging.as_ref().filter(|_| hedge.live.is_some() && exchange.is_sent());
-    let after = hedging.and_then(|hedging| hedging.latency.after(hedging.percent, clock::now()));
+    let latency = hedge.route.cluster.latency();
+    let after = hedging.and_then(|hedging| latency.after(hedging.percent, clock::now()));
     let Some(after) = after else {
         return match poll_fn(|cx| exchange.poll(cx, &mut up)).await {
             Step::Head(head) => Ok((Running { attempt, up }, head)),

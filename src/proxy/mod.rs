@@ -33,26 +33,18 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use self::ctx::RequestCtx;
 use crate::clock;
-use crate::config::{Listener, Network};
 use crate::state::State;
 
 /// One listener's face of the gateway.
 pub struct Gateway {
     state: Arc<State>,
     listener: String,
-    trusted: Vec<Network>,
-    probes: bool,
 }
 
 impl Gateway {
     /// The gateway as `listener` shows it.
-    pub fn new(state: Arc<State>, listener: &Listener) -> Self {
-        Self {
-            state,
-            listener: listener.name.to_string(),
-            trusted: listener.trusted_addresses.clone(),
-            probes: listener.probes,
-        }
+    pub fn new(state: Arc<State>, listener: &str) -> Self {
+        Self { state, listener: listener.to_owned() }
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) struct Repeats {
 impl Repeats {
     /// Counts a request as live.
     pub(super) fn new(cluster: &Cluster) -> Self {
-        Self { live: cluster.retries.enter(), held: Vec::new(), attempts: 1 }
+        Self { live: cluster.retries().enter(), held: Vec::new(), attempts: 1 }
     }
 
     /// Whether it may be tried again after `failure` (http.md §7); if so, that counts as begun.

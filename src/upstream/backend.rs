@@ -93,6 +93,14 @@ impl<T> Backend<T> {
         self.ejected_until.store(self.nanos(now).saturating_add(length).max(1), Relaxed);
     }
 
+    /// Is ejected for as long as `other` is.
+    pub(super) fn eject_until(&self, other: &Self, now: Instant) {
+        let left = other.ejected_until.load(Relaxed).saturating_sub(other.nanos(now));
+        if left > 0 {
+            self.eject(now, Duration::from_nanos(left));
+        }
+    }
+
     /// Counts a failure; the count, this one included.
     pub(super) fn count_failure(&self) -> u32 {
         self.failures.fetch_add(1, Relaxed).saturating_add(1)

@@ -50,6 +50,11 @@ impl Health {
         Self { healthy: true, streak: 0, next: now }
     }
 
+    /// One that is known already, to be probed at once.
+    pub fn known(healthy: bool, now: Instant) -> Self {
+        Self { healthy, ..Self::new(now) }
+    }
+
     /// What the results so far say.
     pub fn is_healthy(&self) -> bool {
         self.healthy

@@ -122,6 +122,18 @@ impl<T> Members<T> {
         }
     }
 
+    /// What `before` knows of the backends that are here too, by their names: health, and how long they are ejected.
+    pub fn inherit(&self, before: &Self, now: Instant) {
+        let known = before.current.load();
+        for (backend, _) in self.current.load().backends() {
+            let same = known.backends().find(|(other, _)| other.name() == backend.name());
+            if let Some((other, _)) = same {
+                backend.set_healthy(other.is_healthy());
+                backend.eject_until(other, now);
+            }
+        }
+    }
+
     /// A request to `backend` went well.
     pub fn on_success(&self, backend: &Backend<T>) {
         backend.forget_failures();

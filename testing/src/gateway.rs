@@ -112,6 +112,21 @@ impl Gateway {
         found.unwrap_or_else(|| panic!("no listener {listener}; the log:\n{}", self.log_text()))
     }
 
+    /// Writes another configuration where the gateway reads it.
+    pub fn configure(&self, yaml: &str) {
+        // Replaced whole, as an editor or a deployment does: it is never seen half written.
+        let (path, fresh) = (self.folder.path().join("gateway.yaml"), self.folder.path().join("gateway.new"));
+        std::fs::write(&fresh, yaml).expect("a written configuration");
+        std::fs::rename(fresh, path).expect("a replaced configuration");
+    }
+
+    /// Writes another configuration and has the gateway take it: the status and what it answered.
+    pub async fn reload(&self, yaml: &str) -> Answer {
+        self.configure(yaml);
+        let request = Request::new("POST", "/reload").field("connection", "close");
+        Http1::connect(self.address("admin")).await.request(&request).await
+    }
+
     /// The process.
     pub fn process(&self) -> &Process {
         &self.process

@@ -15,6 +15,7 @@ mod leaving;
 mod objects;
 mod recovering;
 mod refusing;
+mod reloading;
 mod service;
 mod stopping;
 

@@ -4,28 +4,28 @@
 //! where. Pingora runs the services; stopping is ours, since Pingora sleeps its grace period in full even when
 //! nothing is left to wait for.
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+mod face;
 
-use arc_swap::ArcSwap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use pingora_core::apps::HttpServerOptions;
 use pingora_core::apps::http_app::HttpServer;
-use pingora_core::protocols::http::v2::server::H2Options;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
-use pingora_proxy::HttpProxy;
+use pingora_core::services::background::background_service;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::face::{Control, Public};
 use crate::access_log::{Log, Writer};
 use crate::admin::Admin;
-use crate::cluster::Keeper;
+use crate::cluster::{Keeper, Surroundings};
 use crate::config::{self, Config, LogTarget, Protocol};
 use crate::edge::{self, Accepting, Bound, Drain, Endpoint, Protocols};
 use crate::metrics::Metrics;
-use crate::proxy::Gateway;
+use crate::reload::{OnSignal, Reloading};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::{clock, embedded, logger};
@@ -62,24 +62,19 @@ pub enum StartError {
     Policy(String),
 }
 
-/// Serves `config` until a signal stops it.
+/// Serves `config`, which came from `path`, until a signal stops it.
 ///
 /// # Errors
 /// A [`StartError`], before anything is served.
-pub fn run(config: Config) -> Result<(), StartError> {
+pub fn run(config: Config, path: Option<PathBuf>) -> Result<(), StartError> {
     let (log, writer) = open_log(&config)?;
     logger::install(&log, config.log.level);
     let metrics = Metrics::new().map_err(|e| StartError::Policy(e.to_string()))?;
     let runtime_dir = embedded::RuntimeDir::new(&config)?;
-    let snapshot =
-        Snapshot::compile(&config, 1, &metrics, &runtime_dir.socket()).map_err(StartError::Policy)?;
-    let state = Arc::new(State {
-        snapshot: ArcSwap::from_pointee(snapshot),
-        metrics,
-        log: log.clone(),
-        drain: Drain::new(),
-    });
-    serve(&config, &state, &runtime_dir)?;
+    let around = Surroundings::new(&metrics, &runtime_dir.socket());
+    let snapshot = Snapshot::compile(&config, &around, None).map_err(StartError::Policy)?;
+    let state = State::new(snapshot, around, log.clone());
+    serve(config, path, &state, &runtime_dir)?;
     log.event(clock::wall(), "info", "stopped", &[]);
     drop(writer);
     drop(runtime_dir);
@@ -94,8 +89,13 @@ fn open_log(config: &Config) -> Result<(Log, Writer), StartError> {
     Log::new(sink).map_err(|source| StartError::System { what: "the log's thread", source })
 }
 
-fn serve(config: &Config, state: &Arc<State>, runtime_dir: &embedded::RuntimeDir) -> Result<(), StartError> {
-    let workers = workers(config);
+fn serve(
+    config: Config,
+    path: Option<PathBuf>,
+    state: &Arc<State>,
+    runtime_dir: &embedded::RuntimeDir,
+) -> Result<(), StartError> {
+    let workers = workers(&config);
     let conf = ServerConf {
         threads: workers,
         work_stealing: false,
@@ -106,17 +106,17 @@ fn serve(config: &Config, state: &Arc<State>, runtime_dir: &embedded::RuntimeDir
         ..ServerConf::default()
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
-    let listeners = public(config, state, &server.configuration)?;
-    let admins = admin(config, state)?;
+    let listeners = public(&config, state, &server.configuration)?;
+    let reloading = Reloading::new(Arc::clone(state), path, config.clone());
+    let admins = admin(&config, state, &reloading)?;
     let admin_drain = Drain::new();
-    let keeper = server.add_service(Keeper::new(Arc::clone(state), runtime_dir.embedded(config)));
+    let keeper = server.add_service(Keeper::new(Arc::clone(state), runtime_dir.embedded()));
     let public = server.add_service(Accepting::new("public", workers, listeners, Arc::clone(&state.drain)));
     // Who connects before the embedded store listens waits in the listener's queue.
     public.add_dependency(keeper);
     drop(server.add_service(Accepting::new("admin", ADMIN_THREADS, admins, admin_drain)));
-    server.run(RunArgs {
-        shutdown_signal: Box::new(Stop { state: Arc::clone(state), limit: config.server.drain }),
-    });
+    drop(server.add_service(background_service("reload", OnSignal(reloading))));
+    server.run(RunArgs { shutdown_signal: Box::new(Stop { state: Arc::clone(state) }) });
     Ok(())
 }
 
@@ -147,54 +147,33 @@ fn public(
     config: &Config,
     state: &Arc<State>,
     conf: &Arc<ServerConf>,
-) -> Result<Vec<Endpoint<HttpProxy<Gateway>>>, StartError> {
+) -> Result<Vec<Endpoint<Public>>, StartError> {
     let mut endpoints = Vec::new();
     for listener in &config.listeners {
         let protocols = Protocols { h1: listener.speaks(Protocol::H1), h2c: listener.speaks(Protocol::H2c) };
-        let mut app = HttpProxy::new(Gateway::new(Arc::clone(state), listener), Arc::clone(conf));
-        let mut options = HttpServerOptions::default();
-        options.h2c = protocols.h2c;
-        options.h2_idle_timeout = Some(config.limits.request.idle);
-        app.server_options = Some(options);
-        app.h2_options = Some(h2_options(config));
-        app.handle_init_modules();
+        let address = address_of(&listener.address, listener.socket_mode());
         endpoints.push(Endpoint {
-            bound: bind(
-                state,
-                listener.name.as_str(),
-                &address_of(&listener.address, listener.socket_mode()),
-            )?,
+            bound: bind(state, listener.name.as_str(), &address)?,
             protocols,
-            first_bytes: config.limits.request.idle,
-            app: Arc::new(app),
+            serves: Arc::new(Public::new(state, listener.name.as_str(), protocols.h2c, conf)),
         });
     }
     Ok(endpoints)
 }
 
-fn h2_options(config: &Config) -> H2Options {
-    let limits = &config.limits;
-    let window = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
-    let mut options = H2Options::new();
-    options
-        .max_concurrent_streams(limits.http2.streams)
-        .initial_window_size(window(limits.http2.stream_window))
-        .initial_connection_window_size(window(limits.http2.connection_window))
-        .max_header_list_size(window(limits.request.head))
-        // What a slow reader may leave in our memory beyond its own window.
-        .max_send_buffer_size(usize::try_from(limits.http2.stream_window).unwrap_or(usize::MAX));
-    options
-}
-
-fn admin(config: &Config, state: &Arc<State>) -> Result<Vec<Endpoint<HttpServer<Admin>>>, StartError> {
+fn admin(
+    config: &Config,
+    state: &Arc<State>,
+    reloading: &Arc<Reloading>,
+) -> Result<Vec<Endpoint<Control>>, StartError> {
     let mut endpoints = Vec::new();
     for address in std::iter::once(&config.admin.address).chain(&config.admin.socket) {
         let address = address_of(address, OWNER_ONLY);
+        let app = Arc::new(HttpServer::new_app(Admin::new(Arc::clone(state), Arc::clone(reloading))));
         endpoints.push(Endpoint {
             bound: bind(state, ADMIN, &address)?,
             protocols: Protocols { h1: true, h2c: false },
-            first_bytes: config.limits.request.idle,
-            app: Arc::new(HttpServer::new_app(Admin::new(Arc::clone(state)))),
+            serves: Arc::new(Control { state: Arc::clone(state), app }),
         });
     }
     Ok(endpoints)
@@ -203,7 +182,6 @@ fn admin(config: &Config, state: &Arc<State>) -> Result<Vec<Endpoint<HttpServer<
 /// Waits for a signal, then for what runs.
 struct Stop {
     state: Arc<State>,
-    limit: Duration,
 }
 
 #[async_trait]
@@ -223,9 +201,10 @@ impl ShutdownSignalWatch for Stop {
         let open = self.state.drain.count();
         self.state.log.event(clock::wall(), "info", "draining", &[("connections", json!(open))]);
         self.state.drain.begin();
+        let limit = self.state.snapshot.load().drain;
         tokio::select! {
-            left = self.state.drain.finished(self.limit) => if left > 0 {
-                log::warn!("{left} connections were still open after {:?}", self.limit);
+            left = self.state.drain.finished(limit) => if left > 0 {
+                log::warn!("{left} connections were still open after {limit:?}");
             },
             _ = term.recv() => {}
             _ = int.recv() => {}

@@ -1,0 +1,130 @@
+//! What a listener serves a new connection with: the request path, and the bounds of connections that the generation in
+//! force asks for (http.md §7: connection limits hold from the next connection on).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora_core::apps::http_app::HttpServer;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::H2Options;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+
+use crate::admin::Admin;
+use crate::edge::Serves;
+use crate::proxy::Gateway;
+use crate::snapshot::{ConnectionLimits, Snapshot};
+use crate::state::State;
+
+/// A public listener.
+pub(super) struct Public {
+    state: Arc<State>,
+    proxy: Arc<HttpProxy<Gateway>>,
+    h2c: bool,
+    current: ArcSwap<Face>,
+}
+
+/// The request path under one generation's bounds of connections.
+pub(super) struct Face {
+    generation: u64,
+    proxy: Arc<HttpProxy<Gateway>>,
+    options: HttpServerOptions,
+    h2: H2Options,
+}
+
+impl Public {
+    pub(super) fn new(state: &Arc<State>, listener: &str, h2c: bool, conf: &Arc<ServerConf>) -> Self {
+        let mut proxy = HttpProxy::new(Gateway::new(Arc::clone(state), listener), Arc::clone(conf));
+        proxy.handle_init_modules();
+        let proxy = Arc::new(proxy);
+        let face = Face::new(&proxy, h2c, &state.snapshot.load());
+        Self { state: Arc::clone(state), proxy, h2c, current: ArcSwap::from_pointee(face) }
+    }
+}
+
+impl Serves for Public {
+    type App = Face;
+
+    fn app(&self) -> Arc<Face> {
+        let current = self.current.load_full();
+        let policy = self.state.snapshot.load();
+        if current.generation == policy.generation {
+            return current;
+        }
+        let face = Arc::new(Face::new(&self.proxy, self.h2c, &policy));
+        self.current.store(Arc::clone(&face));
+        face
+    }
+
+    fn first_bytes(&self) -> Duration {
+        self.state.snapshot.load().limits.idle
+    }
+}
+
+impl Face {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, h2c: bool, policy: &Snapshot) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = h2c;
+        options.h2_idle_timeout = Some(policy.limits.idle);
+        let h2 = h2_options(&policy.connections);
+        Self { generation: policy.generation, proxy: Arc::clone(proxy), options, h2 }
+    }
+}
+
+fn h2_options(limits: &ConnectionLimits) -> H2Options {
+    let window = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
+    let mut options = H2Options::new();
+    options
+        .max_concurrent_streams(limits.streams)
+        .initial_window_size(window(limits.stream_window))
+        .initial_connection_window_size(window(limits.connection_window))
+        .max_header_list_size(window(limits.head))
+        // What a slow reader may leave in our memory beyond its own window.
+        .max_send_buffer_size(usize::try_from(limits.stream_window).unwrap_or(usize::MAX));
+    options
+}
+
+#[async_trait]
+impl HttpServerApp for Face {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        self.proxy.process_new_http(session, shutdown).await
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(self.h2.clone())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+
+    async fn http_cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+/// The admin listener.
+pub(super) struct Control {
+    pub(super) state: Arc<State>,
+    pub(super) app: Arc<HttpServer<Admin>>,
+}
+
+impl Serves for Control {
+    type App = HttpServer<Admin>;
+
+    fn app(&self) -> Arc<HttpServer<Admin>> {
+        Arc::clone(&self.app)
+    }
+
+    fn first_bytes(&self) -> Duration {
+        self.state.snapshot.load().limits.idle
+    }
+}
