@@ -19,7 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("rejection", &[]),
     ("access_log", &[]),
-    ("edge", &["clock"]),
+    ("edge", &["clock", "route"]),
     ("metrics", &["rejection"]),
     // The configuration knows the stages' types, nobody below knows the configuration.
     ("config", &["route", "tenant"]),
@@ -77,7 +77,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const NAMES_THE_PROXY: &[&str] = &["proxy", "server"];
 /// Modules without a runtime, a socket or Pingora in them: a test can cut their bytes and bend their time.
 const SANS_IO: &[&str] =
-    &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload", "tenant"];
+    &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload", "tenant", "edge/guard"];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {

@@ -8,6 +8,7 @@
 
 mod acceptor;
 mod drain;
+pub mod guard;
 mod socket;
 mod workers;
 
