@@ -4,7 +4,7 @@
 //! - [`backend`]: a scripted OAP/1 service with a codec of its own ([`wire`]), which can break every rule.
 //! - [`origin`]: plain HTTP/1.1 and h2c services, fast enough to measure against.
 //! - [`client`]: HTTP/1.1 and HTTP/2 clients that say whether an answer was whole.
-//! - [`raw`]: raw HTTP/1 requests, right and wrong, with what must become of them.
+//! - [`raw`]: raw HTTP/1 requests and HTTP/2 frames, right and wrong, with what must become of them.
 //! - [`conf`]: configurations. [`load`]: a load generator; its program is `gateway-load`.
 //!
 //! It does not hold the gateway's tests, nor share a line of code with the gateway.

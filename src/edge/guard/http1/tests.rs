@@ -1,4 +1,4 @@
-use gateway_testing::raw::{Case, Expect, cases};
+use gateway_testing::raw::http1::{Case, Expect, cases};
 use proptest::prelude::*;
 
 use super::*;

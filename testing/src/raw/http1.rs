@@ -1,8 +1,6 @@
 //! Raw HTTP/1 requests, right and wrong, each with what a gateway must make of it. What is wrong here is what two
-//! parsers could read differently, or what a bound stops.
-//!
-//! The table is used twice: against the guard's core, cut at every byte and behind a good request, and against a real
-//! listener. Bounds are the defaults: 64 KiB of head, 100 fields, 8 KiB of target.
+//! parsers could read differently, or what a bound stops. Bounds are the defaults: 64 KiB of head, 100 fields, 8 KiB of
+//! target.
 
 /// Bytes of a connection, and what becomes of them.
 #[derive(Clone, Debug)]
