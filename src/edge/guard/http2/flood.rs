@@ -3,7 +3,7 @@
 /// What a client sent that only costs, or that no client sends. The connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Flood {
-    /// The connection does not begin with the preface (RFC 9113 §3.4).
+    /// The connection does not begin with the preface and SETTINGS (RFC 9113 §3.4).
     #[error("the preface is none")]
     Preface,
     /// A header block that another frame interrupts, or a continuation of none (RFC 9113 §4.3).

@@ -3,6 +3,7 @@
 /// Bytes of a frame's head.
 pub(super) const HEAD: usize = 9;
 
+pub(super) const ACK: u8 = 0x1;
 pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use self::bucket::Bucket;
 pub use self::flood::Flood;
-use self::frame::{END_HEADERS, END_STREAM, Frame, HEAD, Kind};
+use self::frame::{ACK, END_HEADERS, END_STREAM, Frame, HEAD, Kind};
 
 /// The client's side begins with these bytes (RFC 9113 §3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -84,6 +84,8 @@ pub struct Guard {
     at: At,
     /// When what is unfinished began.
     since: Option<Instant>,
+    /// Whether the client has said its SETTINGS.
+    greeted: bool,
     block: Option<Block>,
     rates: Rates,
     cut: Option<Flood>,
@@ -126,7 +128,15 @@ const NEXT: At = At::Head([0; HEAD], 0);
 impl Guard {
     /// A guard before the preface.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, at: At::Preface(0), since: None, block: None, rates: Rates::default(), cut: None }
+        Self {
+            policy,
+            at: At::Preface(0),
+            since: None,
+            greeted: false,
+            block: None,
+            rates: Rates::default(),
+            cut: None,
+        }
     }
 
     /// Judges the bytes that came next, at `now`: all of them may go on to the parser, or none of them nor of those
@@ -202,6 +212,11 @@ impl Guard {
     fn begin(&mut self, frame: Frame, now: Instant) -> Result<(), Flood> {
         if frame.length > MAX_FRAME {
             return Err(Flood::FrameSize);
+        }
+        // RFC 9113 §3.4: the preface is these bytes and a SETTINGS frame, which may be empty.
+        self.greeted |= frame.kind == Kind::Settings && !frame.has(ACK);
+        if !self.greeted {
+            return Err(Flood::Preface);
         }
         self.continue_block(&frame)?;
         self.rates.begun(&self.policy, &frame, now)?;

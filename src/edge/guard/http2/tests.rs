@@ -5,6 +5,7 @@ use super::*;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 
@@ -12,10 +13,10 @@ fn guard() -> Guard {
     Guard::new(Policy::default())
 }
 
-/// A guard whose client has said the preface.
+/// A guard whose client has said the preface and its settings, long ago.
 fn started(policy: Policy) -> Guard {
     let mut guard = Guard::new(policy);
-    guard.feed(PREFACE, Instant::now()).unwrap();
+    guard.feed(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat(), Instant::now()).unwrap();
     guard
 }
 
@@ -75,6 +76,13 @@ fn what_comes_at_the_rate_passes_for_ever() {
 }
 
 #[test]
+fn content_in_fair_pieces_is_no_flood() {
+    let (now, tiny, fair) = (Instant::now(), frame(0, 0, 1, &[7; 31]), frame(0, 0, 1, &[7; 32]));
+    assert_eq!(started(Policy::default()).feed(&fair.repeat(50_000), now), Ok(()));
+    assert_eq!(started(Policy::default()).feed(&tiny.repeat(5001), now), Err(Flood::TinyData));
+}
+
+#[test]
 fn an_operator_s_bounds_hold_and_none_lifts_one() {
     let (now, pings) = (Instant::now(), frame(PING, 0, 0, &[0; 8]));
     let policy = Policy { pings: NonZeroU32::new(3), ..Policy::default() };
@@ -97,6 +105,7 @@ fn a_deadline_runs_while_a_head_or_a_frame_that_is_not_data_is_unfinished() {
     guard.feed(&PREFACE[3..23], start + second).unwrap();
     assert_eq!(guard.head_deadline(), due(start));
     guard.feed(&PREFACE[23..], start + second).unwrap();
+    guard.feed(&frame(SETTINGS, 0, 0, &[]), start + second).unwrap();
     assert_eq!(guard.head_deadline(), None);
     // A head: from the first byte of HEADERS to the last of the frame that ends it.
     let begun = start + 2 * second;
@@ -156,7 +165,7 @@ proptest! {
         cuts in prop::collection::vec(1_usize..5000, 1..20),
     ) {
         let now = Instant::now();
-        let bytes = [PREFACE, &frames.concat(), &noise].concat();
+        let bytes = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frames.concat(), &noise].concat();
         let one = guard().feed(&bytes, now);
         let mut rest = &bytes[..];
         let mut guard = guard();
