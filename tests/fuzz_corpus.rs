@@ -140,3 +140,13 @@ fn a_hello_may_be_anything() {
 fn a_connection_may_begin_with_anything() {
     run("proxy_protocol");
 }
+
+#[test]
+fn an_http1_client_may_say_anything() {
+    run("http1_guard");
+}
+
+#[test]
+fn an_http2_client_may_say_anything() {
+    run("http2_guard");
+}

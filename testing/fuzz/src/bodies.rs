@@ -6,14 +6,18 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
-    reason = "a finding is a panic"
+    clippy::disallowed_methods,
+    reason = "a finding is a panic, and no time passes"
 )]
+
+use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use svc_gateway::bhttp::{
     BadMessage, MAX_FIELDS, MAX_HEAD, Progress, encode_request_head, encode_response_head,
     parse_request_head, parse_response_head,
 };
+use svc_gateway::edge::guard::{http1, http2};
 use svc_gateway::oap::{
     Arriving, CONTROL, Client, ClientConfig, Ends, Flags, FrameHeader, Incoming, MAX_FRAME, MAX_INFLIGHT,
     MAX_WINDOW, MIN_FRAME, MIN_WINDOW, Output, ProtocolError, Server, ServerConfig, Settings, StartRequest,
@@ -25,13 +29,15 @@ use svc_gateway::tenant::proxy_protocol::{self as proxy, LONGEST_V2};
 pub type Body = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Body); 6] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("oap_client_input", oap_client_input),
     ("oap_server_input", oap_server_input),
     ("bhttp_request_head", bhttp_request_head),
     ("bhttp_response_head", bhttp_response_head),
     ("hello", hello),
     ("proxy_protocol", proxy_protocol),
+    ("http1_guard", http1_guard),
+    ("http2_guard", http2_guard),
 ];
 
 /// Streams that are open on either side at most.
@@ -327,4 +333,74 @@ pub fn proxy_protocol(data: &[u8]) {
             }
         }
     }
+}
+
+/// Bounds that an input of a few hundred bytes can pass.
+const BOUNDS: http1::Policy =
+    http1::Policy { head: 512, fields: 8, uri: 128, head_timeout: std::time::Duration::from_secs(5) };
+
+/// A client of HTTP/1, from its first byte on, cut as the first byte says and whole: what passes and the verdict are the
+/// same, and what passes can be read in one way.
+pub fn http1_guard(data: &[u8]) {
+    let Some((&cut, data)) = data.split_first() else { return };
+    let pieces = guarded(data.chunks(usize::from(cut).max(1)));
+    assert_eq!(pieces, guarded(data.chunks(data.len().max(1))));
+    let (heads, passed, _) = pieces;
+    assert!(data.starts_with(&passed));
+    heads.iter().for_each(|head| check_head(head));
+}
+
+type Guarded = (Vec<Vec<u8>>, Vec<u8>, Option<http1::Breach>);
+
+/// The heads that passed, all that passed, and why no more did.
+fn guarded<'d>(pieces: impl Iterator<Item = &'d [u8]>) -> Guarded {
+    let (mut guard, now) = (http1::Guard::new(BOUNDS), Instant::now());
+    let (mut held, mut heads, mut passed, mut breach) = (Vec::new(), Vec::new(), Vec::new(), None);
+    for piece in pieces {
+        held.extend_from_slice(piece);
+        loop {
+            let progress = guard.feed(&held, now);
+            match progress {
+                http1::Progress::Head(head) => heads.push(held[..head.len].to_vec()),
+                http1::Progress::Body { len, .. } => assert!(len > 0),
+                http1::Progress::NeedMore => break assert!(held.len() <= BOUNDS.head),
+                http1::Progress::Refuse(why) => break breach = Some(why),
+            }
+            assert_eq!(breach, None, "nothing passes after a breach");
+            passed.extend(held.drain(..progress.passes()));
+        }
+    }
+    (heads, passed, breach)
+}
+
+/// By another reading than the guard's: whole lines, one host, at most one framing.
+fn check_head(head: &[u8]) {
+    let text: String = head.iter().map(|byte| char::from(*byte)).collect();
+    let lines = text.strip_prefix("\r\n").unwrap_or(&text).strip_suffix("\r\n\r\n").expect("an end");
+    let lines: Vec<&str> = lines.split("\r\n").collect();
+    assert!(head.len() <= BOUNDS.head && lines.len() <= 1 + BOUNDS.fields as usize);
+    assert!(!lines.iter().any(|line| line.is_empty() || line.contains(['\r', '\n', '\0'])), "{text:?}");
+    let line: Vec<&str> = lines[0].split(' ').collect();
+    assert!(line.len() == 3 && ["HTTP/1.0", "HTTP/1.1"].contains(&line[2]), "{text:?}");
+    let count = |name: &str| {
+        let is = |line: &&&str| line.split_once(':').unwrap().0.eq_ignore_ascii_case(name);
+        lines.iter().skip(1).filter(is).count()
+    };
+    assert_eq!(count("host"), 1, "{text:?}");
+    assert!(count("content-length") + count("transfer-encoding") <= 1, "{text:?}");
+}
+
+/// A client of HTTP/2 behind its preface, cut as the first byte says and whole: the verdict is the same, and stays.
+pub fn http2_guard(data: &[u8]) {
+    let Some((&cut, data)) = data.split_first() else { return };
+    let now = Instant::now();
+    let policy = http2::Policy { head: 256, ..http2::Policy::default() };
+    let verdict = |cut: usize| {
+        let mut guard = http2::Guard::new(policy);
+        guard.feed(http2::PREFACE, now).unwrap();
+        let verdict = data.chunks(cut).try_for_each(|piece| guard.feed(piece, now));
+        assert!(verdict.is_ok() || guard.feed(&[0], now) == verdict);
+        verdict
+    };
+    assert_eq!(verdict(usize::from(cut).max(1)), verdict(data.len().max(1)));
 }

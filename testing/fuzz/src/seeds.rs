@@ -67,7 +67,7 @@ pub type Seed = (&'static str, Vec<u8>);
 
 /// The seeds of each target.
 #[must_use]
-pub fn seeds() -> [(&'static str, Vec<Seed>); 6] {
+pub fn seeds() -> [(&'static str, Vec<Seed>); 8] {
     [
         ("oap_client_input", to_client()),
         ("oap_server_input", to_server()),
@@ -75,6 +75,8 @@ pub fn seeds() -> [(&'static str, Vec<Seed>); 6] {
         ("bhttp_response_head", response_heads()),
         ("hello", hellos()),
         ("proxy_protocol", proxy_headers()),
+        ("http1_guard", http1_clients()),
+        ("http2_guard", http2_clients()),
     ]
 }
 
@@ -241,5 +243,65 @@ fn proxy_headers() -> Vec<Seed> {
         ("too-short", binary(0x21, 0x21, 12, &v4)),
         ("too-long", binary(0x21, 0x11, 65535, &v4)),
         ("version-1", binary(0x11, 0x11, 12, &v4)),
+    ]
+}
+
+/// In pieces of so many bytes.
+fn cut(pieces: u8, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    [&[pieces][..], bytes.as_ref()].concat()
+}
+
+fn http1_clients() -> Vec<Seed> {
+    let get = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = |fields: &str, body: &str| format!("POST /x HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}");
+    let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
+    vec![
+        ("small", cut(1, get)),
+        ("pipelined", cut(7, get.repeat(3))),
+        ("empty-line", cut(2, format!("\r\n{get}\r\n{get}"))),
+        ("absolute", cut(0, "OPTIONS http://a:80/?q HTTP/1.0\r\nHost: a:80\r\nX:\r\n\r\n")),
+        ("length", cut(3, post("Content-Length: 5\r\n", "hello") + get)),
+        ("continue", cut(9, post("Expect: 100-continue\r\nContent-Length: 1\r\n", "x"))),
+        ("chunks", cut(4, chunked("5\r\nhello\r\n0A;a=b\r\n0123456789\r\n0\r\n\r\n") + get)),
+        ("trailers", cut(5, chunked("1\r\nx\r\n0\r\na: b\r\nc:\r\n\r\n") + get)),
+        ("two-framings", cut(1, post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"))),
+        ("two-lengths", cut(1, post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"))),
+        ("folded", cut(6, post("X: y\r\n z\r\n", ""))),
+        ("bare-lf", cut(1, "GET / HTTP/1.1\nHost: a\n\n")),
+        ("chunk-too-long", cut(8, chunked("4\r\nhello\r\n0\r\n\r\n"))),
+        ("chunk-size", cut(1, chunked("ffffffffffffffff\r\n"))),
+        ("long-target", cut(50, format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(130)))),
+        ("many-fields", cut(20, post(&"x: y\r\n".repeat(9), ""))),
+        ("long-head", cut(30, post(&format!("x: {}\r\n", "y".repeat(500)), ""))),
+        ("preface", cut(0, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
+    ]
+}
+
+fn h2_frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+fn http2_clients() -> Vec<Seed> {
+    let settings = h2_frame(4, 0, 0, &[]);
+    let get = h2_frame(1, 5, 1, &[0x82, 0x86, 0x84, 1, 1, b'a']);
+    let client = |pieces, frames: &[&[u8]]| cut(pieces, [&settings[..], &frames.concat()].concat());
+    vec![
+        ("request", client(1, &[&get])),
+        ("body", client(7, &[&h2_frame(1, 4, 1, &[0x83]), &h2_frame(0, 1, 1, b"hello")])),
+        ("padded", client(5, &[&h2_frame(0, 8, 1, b"\x03hello\0\0\0").repeat(3)])),
+        ("continued", client(2, &[&h2_frame(1, 1, 1, &[0x82]), &h2_frame(9, 4, 1, &[0x86])])),
+        ("interrupted", client(9, &[&h2_frame(1, 1, 1, &[0x82]), &h2_frame(6, 0, 0, &[0; 8])])),
+        ("continuations", client(3, &[&h2_frame(1, 0, 1, &[]), &h2_frame(9, 0, 1, &[]).repeat(9)])),
+        ("header-list", client(0, &[&h2_frame(1, 0, 1, &[0; 200]), &h2_frame(9, 4, 1, &[0; 57])])),
+        ("resets", client(13, &[&h2_frame(3, 0, 1, &[0; 4]).repeat(101)])),
+        ("settings", client(10, &[&settings.repeat(20)])),
+        ("pings", client(16, &[&h2_frame(6, 1, 0, &[0; 8]).repeat(21)])),
+        ("empty-data", client(0, &[&h2_frame(0, 0, 1, &[]).repeat(101)])),
+        ("updates", client(4, &[&h2_frame(8, 0, 0, &[0, 0, 0, 1]).repeat(30), &h2_frame(8, 0, 1, &[0; 4])])),
+        ("priorities", client(0, &[&h2_frame(2, 0, 1, &[0, 0, 0, 3, 16]).repeat(20)])),
+        ("unknown", client(6, &[&h2_frame(16, 0, 0, b"\0\0\0\x01u=1"), &get])),
+        ("too-long", client(1, &[b"\xff\xff\xff\0\0\0\0\0\x01"])),
+        ("no-settings", cut(1, &get)),
     ]
 }

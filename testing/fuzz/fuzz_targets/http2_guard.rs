@@ -1,0 +1,4 @@
+//! A client of HTTP/2, to the guard.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gateway_fuzz::bodies::http2_guard(data));
