@@ -111,7 +111,7 @@ fn good() -> Vec<Case> {
         case("a value with colons and tabs", get("Host:a\r\nX:: a\tb :\r\n"), Served(1)),
         case("an IPv6 host", get("Host: [::1]:8080\r\n"), Served(1)),
         case("an absolute target", "GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n", Served(1)),
-        case("a query with anything visible", target("/x?a=/../%zz\\|\"<>^`{}"), Served(1)),
+        case("a query that is no path", target("/x?a=/../%zz\\|^`{}"), Served(1)),
         case(
             "names that only begin like framing ones",
             get("Host: a\r\nContent-Lengths: x\r\nHosts: b\r\n"),
@@ -321,6 +321,8 @@ fn chunks() -> Vec<Case> {
     let wrong = |name, body: &str| case(name, chunked(body), IN_BODY);
     vec![
         wrong("no size", "\r\nhello\r\n0\r\n\r\n"),
+        wrong("no size at the end", "5\r\nhello\r\n\r\n\r\n"),
+        wrong("an extension of no size", "5\r\nhello\r\n;a\r\n\r\n"),
         wrong("a size that is no number", "x\r\nhello\r\n0\r\n\r\n"),
         wrong("a size with 0x", "0x5\r\nhello\r\n0\r\n\r\n"),
         wrong("a size with plus", "+5\r\nhello\r\n0\r\n\r\n"),
