@@ -1,4 +1,5 @@
 mod check;
 mod figures;
 mod properties;
+mod rules;
 mod sim;

@@ -1,0 +1,355 @@
+//! The rules of http.md §2 and §7, one by one.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use super::check;
+use super::sim::{policy, slots};
+use crate::admission::busy::{Busy, Why};
+use crate::admission::drr::{Drr, Entered, Grant, Outcome, WaiterId};
+use crate::admission::policy::{Bound, Claim, Policy, TenantPolicy};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn claim(tenant: u64) -> Claim {
+    Claim {
+        tenant,
+        policy: TenantPolicy::default(),
+        principal: 0,
+        cluster: 0,
+        cluster_in_flight: Bound::Auto,
+        declared: 0,
+        route_weight: NonZeroU32::MIN,
+    }
+}
+
+fn weighing(tenant: u64, weight: u32) -> Claim {
+    Claim { policy: TenantPolicy { weight: slots(weight), ..TenantPolicy::default() }, ..claim(tenant) }
+}
+
+/// The core, its time, and what it gave.
+struct Scene {
+    drr: Drr,
+    now: Instant,
+    /// By tenant.
+    held: Vec<(u64, Grant)>,
+    waiting: Vec<(u32, u64, WaiterId)>,
+    rejected: Vec<(u64, Busy)>,
+    token: u32,
+}
+
+impl Scene {
+    fn new(policy: Policy) -> Self {
+        let now = Instant::now();
+        let drr = Drr::new(policy, now);
+        Self { drr, now, held: Vec::new(), waiting: Vec::new(), rejected: Vec::new(), token: 0 }
+    }
+
+    fn enter(&mut self, claim: Claim, times: usize) -> &mut Self {
+        for _ in 0..times {
+            self.token += 1;
+            match self.drr.enter(&claim, self.token, self.now) {
+                Entered::Granted(grant) => self.held.push((claim.tenant, grant)),
+                Entered::Waiting(id) => self.waiting.push((self.token, claim.tenant, id)),
+                Entered::Busy(busy) => self.rejected.push((claim.tenant, busy)),
+            }
+            self.hear();
+        }
+        self
+    }
+
+    /// Each of another principal, of which none is known to be slow.
+    fn enter_each(&mut self, claim: Claim, times: u64) -> &mut Self {
+        (0..times).for_each(|n| {
+            self.enter(Claim { principal: 100 + n, ..claim }, 1);
+        });
+        self
+    }
+
+    fn hear(&mut self) {
+        while let Some((token, outcome)) = self.drr.poll_outcome() {
+            let at = self.waiting.iter().position(|(waiting, ..)| *waiting == token).unwrap();
+            let (_, tenant, _) = self.waiting.remove(at);
+            match outcome {
+                Outcome::Granted(grant) => self.held.push((tenant, grant)),
+                Outcome::Busy(busy) => self.rejected.push((tenant, busy)),
+            }
+        }
+        check::no_slot_is_free_while_one_waits_that_may_have_it(&self.drr, self.now);
+        check::books_agree(&self.drr);
+    }
+
+    /// Gives back the oldest slot of a tenant.
+    fn release(&mut self, tenant: u64) -> &mut Self {
+        let at = self.held.iter().position(|(holder, _)| *holder == tenant).unwrap();
+        let (_, grant) = self.held.remove(at);
+        self.drr.release(grant, 0, self.now);
+        self.hear();
+        self
+    }
+
+    fn pass(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self.drr.expire(self.now);
+        self.hear();
+        self
+    }
+
+    /// A history of requests that each took so long.
+    fn history(&mut self, claim: Claim, took: Duration) -> &mut Self {
+        for _ in 0..20 {
+            self.enter(claim, 1).pass(took).release(claim.tenant);
+        }
+        self
+    }
+
+    fn holds(&self, tenant: u64) -> usize {
+        self.held.iter().filter(|(holder, _)| *holder == tenant).count()
+    }
+
+    fn waits(&self, tenant: u64) -> usize {
+        self.waiting.iter().filter(|(_, waiting, _)| *waiting == tenant).count()
+    }
+
+    fn told(&self) -> Vec<(u64, Why)> {
+        self.rejected.iter().map(|(tenant, busy)| (*tenant, busy.why)).collect()
+    }
+}
+
+#[test]
+fn a_tenant_that_turns_over_fast_may_take_any_slot_and_others_their_share_and_no_more_than_seven_eighths() {
+    for (name, took, beside, want) in [
+        ("fast, alone", Some(5 * MS), 0, 16),
+        ("fast, beside one that holds", Some(100 * MS), 1, 15),
+        ("slow, alone", Some(101 * MS), 0, 14),
+        ("slow, beside one of equal weight", Some(101 * MS), 1, 8),
+        ("slow, beside two: rounded up", Some(101 * MS), 2, 6),
+        ("without a history, alone", None, 0, 14),
+        ("without a history, beside thirty", None, 30, 1),
+    ] {
+        let mut scene = Scene::new(policy(if beside == 30 { 31 } else { 16 }));
+        if let Some(took) = took {
+            scene.history(claim(0), took);
+        }
+        for other in 1..=beside {
+            scene.enter(claim(other), 1);
+        }
+        scene.enter_each(claim(0), 20);
+        assert_eq!(scene.holds(0), want, "{name}");
+    }
+}
+
+#[test]
+fn the_only_tenant_has_no_bound_but_an_explicit_one() {
+    let only = Policy { only_tenant: true, ..policy(16) };
+    for (bound, want) in
+        [(Bound::Auto, 16), (Bound::Slots(slots(3)), 3), (Bound::Share(500), 8), (Bound::Share(1), 1)]
+    {
+        let mut scene = Scene::new(only);
+        let policy = TenantPolicy { in_flight: bound, ..TenantPolicy::default() };
+        let claim = Claim { policy, ..claim(0) };
+        scene.history(claim, 500 * MS).enter(claim, 20);
+        assert_eq!(scene.holds(0), want, "{bound:?}");
+    }
+}
+
+#[test]
+fn an_explicit_bound_holds_a_fast_tenant_too() {
+    let mut scene = Scene::new(policy(16));
+    let policy = TenantPolicy { in_flight: Bound::Slots(slots(3)), ..TenantPolicy::default() };
+    let claim = Claim { policy, ..claim(0) };
+    scene.history(claim, MS).enter(claim, 20);
+    assert_eq!((scene.holds(0), scene.waits(0)), (3, 17));
+}
+
+#[test]
+fn a_slow_tenants_share_grows_when_others_go() {
+    let mut scene = Scene::new(policy(16));
+    scene
+        .history(claim(0), 101 * MS)
+        .enter(claim(1), 1)
+        .enter(claim(2), 1)
+        .enter(claim(3), 1)
+        .enter_each(claim(0), 20);
+    assert_eq!(scene.holds(0), 4);
+    scene.release(1);
+    assert_eq!(scene.holds(0), 6);
+    scene.release(2);
+    assert_eq!(scene.holds(0), 8);
+    scene.release(3);
+    assert_eq!(scene.holds(0), 14);
+}
+
+#[test]
+fn what_is_held_grows_old_and_its_holder_slow() {
+    let mut scene = Scene::new(policy(16));
+    scene.history(claim(0), 5 * MS).enter(claim(0), 12).pass(101 * MS).enter(claim(1), 1).enter(claim(0), 4);
+    assert_eq!((scene.holds(0), scene.waits(0)), (12, 4), "its share is 8");
+    scene.release(0);
+    assert_eq!(scene.holds(0), 11);
+}
+
+#[test]
+fn a_slow_principal_is_held_to_a_quarter_and_others_of_its_tenant_go_on() {
+    let mut scene = Scene::new(policy(16));
+    let fast = Claim { principal: 1, ..claim(0) };
+    scene.history(claim(0), 150 * MS);
+    for _ in 0..4 {
+        scene.history(fast, MS);
+    }
+    scene.enter(claim(0), 8).enter(fast, 8);
+    assert_eq!((scene.holds(0), scene.waits(0)), (12, 4), "4 of the one, 8 of the other");
+    scene.release(0);
+    assert_eq!((scene.holds(0), scene.waits(0)), (12, 3), "one more of the slow one");
+}
+
+#[test]
+fn a_slow_principal_of_the_only_tenant_is_held_to_a_quarter_when_it_is_not_the_only_one() {
+    let mut scene = Scene::new(Policy { only_tenant: true, ..policy(16) });
+    let other = Claim { principal: 1, ..claim(0) };
+    scene.history(claim(0), 150 * MS).enter(claim(0), 10);
+    assert_eq!(scene.holds(0), 10, "alone");
+    scene.enter(other, 1).enter(claim(0), 2);
+    assert_eq!((scene.holds(0), scene.waits(0)), (11, 2));
+}
+
+#[test]
+fn a_principals_explicit_bound_is_hard() {
+    let mut scene = Scene::new(policy(16));
+    let policy = TenantPolicy { principal_in_flight: Bound::Slots(slots(2)), ..TenantPolicy::default() };
+    scene.enter(Claim { policy, ..claim(0) }, 4).enter(Claim { policy, principal: 1, ..claim(0) }, 4);
+    assert_eq!((scene.holds(0), scene.waits(0)), (4, 4));
+}
+
+#[test]
+fn a_stalled_cluster_does_not_starve_the_others() {
+    for (only_tenant, bound, want) in
+        [(true, Bound::Auto, 14), (false, Bound::Auto, 14), (true, Bound::Slots(slots(5)), 5)]
+    {
+        let mut scene = Scene::new(Policy { only_tenant, only_cluster: false, ..policy(16) });
+        let well = Claim { cluster: 1, principal: 1, ..claim(0) };
+        for _ in 0..5 {
+            scene.history(well, MS);
+        }
+        let stalled = Claim { cluster_in_flight: bound, ..claim(0) };
+        // One that has been slow before, and whose principals are many.
+        scene.enter(stalled, 1).pass(150 * MS).release(0);
+        for _ in 0..5 {
+            scene.history(well, MS);
+        }
+        scene.enter_each(stalled, 20);
+        assert_eq!(scene.holds(0), want, "{bound:?}");
+        scene.enter(well, 1);
+        assert_eq!(scene.holds(0), want + 1, "{bound:?}");
+    }
+}
+
+#[test]
+fn the_only_cluster_is_not_held_back() {
+    let mut scene = Scene::new(Policy { only_tenant: true, only_cluster: true, ..policy(16) });
+    scene.history(claim(0), 500 * MS).enter(claim(0), 20);
+    assert_eq!(scene.holds(0), 16);
+}
+
+#[test]
+fn a_tenants_queue_and_all_queues_are_bounded_and_the_heaviest_loses_its_newest() {
+    let mut scene = Scene::new(Policy { queue_total: 6, only_tenant: true, ..policy(1) });
+    let small = Claim { policy: TenantPolicy { queue: 2, ..TenantPolicy::default() }, ..claim(1) };
+    scene.enter(claim(9), 1).enter(small, 3);
+    assert_eq!(scene.told(), [(1, Why::QueueFull)]);
+    scene.enter(weighing(2, 4), 4);
+    assert_eq!(
+        (scene.waits(1), scene.waits(2)),
+        (2, 4),
+        "all full: 2 for the weight of the first, 1 for the second's"
+    );
+    scene.enter(claim(3), 1);
+    assert_eq!(scene.told(), [(1, Why::QueueFull), (1, Why::Outbid)]);
+    assert_eq!(
+        scene.waiting.iter().filter(|(_, tenant, _)| *tenant == 1).map(|(token, ..)| *token).max(),
+        Some(2)
+    );
+    scene.enter(claim(3), 1);
+    assert_eq!(scene.told().last(), Some(&(3, Why::QueueFull)), "it would be the heaviest itself");
+}
+
+#[test]
+fn who_has_waited_too_long_is_dropped_and_not_served() {
+    let mut scene = Scene::new(policy(1));
+    scene.enter(claim(0), 2).pass(100 * MS).enter(claim(1), 1).pass(149 * MS);
+    assert_eq!(scene.told(), []);
+    scene.now += MS;
+    scene.release(0);
+    assert_eq!(scene.told(), [(0, Why::WaitedTooLong)]);
+    assert_eq!((scene.holds(1), scene.rejected[0].1.waited), (1, 250 * MS));
+}
+
+#[test]
+fn who_would_wait_too_long_is_told_at_once() {
+    let mut scene = Scene::new(Policy { only_tenant: true, ..policy(1) });
+    scene.enter(claim(0), 21);
+    for _ in 0..20 {
+        scene.pass(10 * MS).release(0);
+    }
+    // 10 ms each: 24 fit before the limit.
+    scene.enter(claim(0), 40);
+    assert!((23..=26).contains(&scene.waits(0)), "{}", scene.waits(0));
+    let (_, busy) = scene.rejected[0];
+    assert_eq!(busy.why, Why::WouldWait);
+    assert!(busy.retry_after > 250 * MS && busy.retry_after < 300 * MS, "{busy:?}");
+}
+
+#[test]
+fn a_lowered_in_flight_gives_no_slot_until_below() {
+    let mut scene = Scene::new(Policy { only_tenant: true, ..policy(8) });
+    scene.enter(claim(0), 10);
+    scene.drr.configure(Policy { only_tenant: true, ..policy(3) }, scene.now);
+    for held in (3..8).rev() {
+        scene.release(0);
+        assert_eq!(scene.holds(0), held);
+    }
+    scene.release(0);
+    assert_eq!((scene.holds(0), scene.waits(0)), (3, 1));
+}
+
+#[test]
+fn a_debt_is_kept_for_a_second_and_credit_is_forgotten() {
+    for (pass, want) in [(MS, 1), (999 * MS, 1), (1001 * MS, 2)] {
+        let mut scene = Scene::new(Policy { only_tenant: true, wait: Duration::from_secs(10), ..policy(1) });
+        // 1 declared, 17 in truth.
+        scene.enter(claim(2), 1);
+        let (_, grant) = scene.held.pop().unwrap();
+        scene.drr.release(grant, 1 << 20, scene.now);
+        // Two that saturate, one of them heavy enough for rounds to be long.
+        scene.enter(claim(9), 1).pass(pass).enter(claim(1), 3).enter(claim(2), 1);
+        scene.release(9);
+        assert_eq!(scene.holds(1), 1, "it came first");
+        scene.release(1);
+        let next = scene.held[0].0;
+        assert_eq!(next, want, "after {pass:?}");
+    }
+}
+
+#[test]
+fn what_rests_is_bounded_and_costs_nothing() {
+    let mut scene = Scene::new(policy(4));
+    for tenant in 0..40_000 {
+        let claim = Claim { principal: tenant, ..claim(tenant) };
+        match scene.drr.enter(&claim, 0, scene.now) {
+            Entered::Granted(grant) => scene.drr.release(grant, 0, scene.now),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(scene.drr.tenants.records.len(), super::super::AT_REST);
+    assert_eq!(scene.drr.principals.records.len(), super::super::AT_REST);
+}
+
+#[test]
+fn a_tenants_principals_take_turns() {
+    let mut scene = Scene::new(Policy { only_tenant: true, ..policy(1) });
+    let other = Claim { principal: 1, ..claim(0) };
+    scene.enter(claim(0), 50).enter(other, 1);
+    let token = scene.token;
+    scene.release(0).release(0);
+    assert!(!scene.waiting.iter().any(|(waiting, ..)| *waiting == token), "the second turn is the other's");
+}
