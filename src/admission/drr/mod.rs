@@ -56,6 +56,8 @@ pub struct Drr {
     /// The largest declarable cost.
     largest: u64,
     epoch: Instant,
+    /// Of the call that is under way, since `epoch`.
+    now: u64,
     in_flight: u32,
     queued: u32,
     /// Rounds begun.
@@ -145,6 +147,7 @@ impl Drr {
             lend: 0,
             largest: 0,
             epoch: now,
+            now: 0,
             in_flight: 0,
             queued: 0,
             round: 0,
@@ -172,7 +175,7 @@ impl Drr {
         if policy == self.policy {
             return;
         }
-        let now = self.since_epoch(now);
+        let now = self.begin_call(now);
         for flow in self.flows.ids() {
             self.unplace(flow);
         }
@@ -194,7 +197,7 @@ impl Drr {
 
     /// A request comes. What it is told of later carries `token`.
     pub fn enter(&mut self, claim: &Claim, token: u32, now: Instant) -> Entered {
-        let now = self.since_epoch(now);
+        let now = self.begin_call(now);
         self.drop_aged(now);
         let owner = self.find(claim);
         self.begin_use(owner, now);
@@ -216,7 +219,7 @@ impl Drr {
 
     /// A client that waits has left; it has no outcome yet.
     pub fn leave(&mut self, waiter: WaiterId, now: Instant) {
-        let now = self.since_epoch(now);
+        let now = self.begin_call(now);
         let (owner, _) = self.take_out(waiter.0, now);
         self.end_use(owner, now);
         self.drop_aged(now);
@@ -225,7 +228,7 @@ impl Drr {
 
     /// A request is over, `bytes` of request and response have passed. The slot is free, the cost is settled.
     pub fn release(&mut self, grant: Grant, bytes: u64, now: Instant) {
-        let now = self.since_epoch(now);
+        let now = self.begin_call(now);
         let owner = Owner { tenant: grant.tenant, principal: grant.principal, cluster: grant.cluster };
         self.in_flight = self.in_flight.saturating_sub(1);
         self.tenants.records[owner.tenant].hold.end(grant.taken, now);
@@ -241,7 +244,7 @@ impl Drr {
 
     /// Tells those that have waited too long. Every other call does so too: this one is for when there are none.
     pub fn expire(&mut self, now: Instant) {
-        let now = self.since_epoch(now);
+        let now = self.begin_call(now);
         self.drop_aged(now);
         self.dispatch(now);
     }
@@ -260,7 +263,7 @@ impl Drr {
 
     /// One that waits has waited as long as its caller would let it: it is told so, unless it has been told something.
     pub fn give_up(&mut self, waiter: &WaiterId, now: Instant) {
-        let now = self.since_epoch(now);
+        let now = self.begin_call(now);
         self.reject(waiter.0, Why::WaitedTooLong, now);
         self.dispatch(now);
     }
@@ -290,6 +293,12 @@ impl Drr {
     /// The tenants that wait, and how many requests of each.
     pub fn queues(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
         self.heaviest.iter().map(|id| (self.tenants.records[id].key, self.tenants.records[id].queued))
+    }
+
+    /// Time does not go back, even when threads come with theirs in another order.
+    fn begin_call(&mut self, now: Instant) -> u64 {
+        self.now = self.since_epoch(now).max(self.now);
+        self.now
     }
 
     fn since_epoch(&self, now: Instant) -> u64 {

@@ -197,7 +197,6 @@ impl Drr {
         let cluster = &mut self.clusters.records[owner.cluster];
         cluster.weight += u64::from(weight);
         if cluster.queued == 0 {
-            cluster.pace.begin(now);
             cluster.ring.resize(usize::try_from(ahead).unwrap_or_default());
             cluster.place = Some(self.waited_for.len());
             self.waited_for.push(owner.cluster);

@@ -19,6 +19,7 @@ pub(super) struct Ring {
     /// A bit for each of `rounds` that is not empty.
     filled: Box<[u64]>,
     base: u64,
+    length: u32,
 }
 
 impl Ring {
@@ -29,6 +30,10 @@ impl Ring {
             self.rounds = (0..length).map(|_| List::default()).collect();
             self.filled = vec![0; length / 64].into();
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
     }
 
     pub(super) fn sparse(&self) -> Option<Id<Flow>> {
@@ -75,6 +80,7 @@ impl Ring {
             other => other,
         };
         flows[id].place = place;
+        self.length += u32::from(place != Place::Nowhere);
         match place {
             Place::Nowhere => {}
             Place::Sparse => self.sparse.push_back(flows, id, Flow::by_ring),
@@ -97,7 +103,9 @@ impl Ring {
     }
 
     pub(super) fn remove(&mut self, flows: &mut Arena<Flow>, id: Id<Flow>) {
-        match std::mem::take(&mut flows[id].place) {
+        let place = std::mem::take(&mut flows[id].place);
+        self.length -= u32::from(place != Place::Nowhere);
+        match place {
             Place::Nowhere => {}
             Place::Sparse => self.sparse.remove(flows, id, Flow::by_ring),
             Place::Round(round) if round <= self.base => self.due.remove(flows, id, Flow::by_ring),

@@ -225,11 +225,16 @@ impl Drr {
     // http.md §2: a waiting tenant sits in the round in which its deficit will cover its head.
     pub(super) fn place(&mut self, id: Id<Flow>) {
         let place = self.place_of(id);
-        let ring = &mut self.clusters.records[self.flows[id].cluster].ring;
-        if !ring.holds_at(self.flows[id].place, place, self.round) {
-            ring.remove(&mut self.flows, id);
-            ring.insert(&mut self.flows, id, place, self.round);
+        let cluster = &mut self.clusters.records[self.flows[id].cluster];
+        if cluster.ring.holds_at(self.flows[id].place, place, self.round) {
+            return;
         }
+        // Its pace is that of serving those that may go: the time when all stood aside does not count.
+        if cluster.ring.is_empty() && place != Place::Nowhere {
+            cluster.pace.begin(self.now);
+        }
+        cluster.ring.remove(&mut self.flows, id);
+        cluster.ring.insert(&mut self.flows, id, place, self.round);
     }
 
     fn place_of(&self, id: Id<Flow>) -> Place {

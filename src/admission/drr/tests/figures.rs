@@ -110,3 +110,16 @@ fn a_thousand_active_tenants_change_nothing() {
     assert_eq!(world.seen.iter().skip(2).map(Seen::failed).sum::<u64>() + world.seen[0].failed(), 0);
     assert!(total(&world) * 100 >= SECONDS * 3200 * 98);
 }
+
+#[test]
+fn slow_requests_fill_no_more_than_their_part_and_the_others_feel_nothing() {
+    // Each holds its slot for five seconds, all wait as long as they may.
+    let slow = Client { service: Some(5000 * MS), ..Client::new(2, Pattern::Closed(200)) };
+    let clients = vec![Client::new(0, Pattern::Every(10 * MS)), Client::new(1, Pattern::Closed(30)), slow];
+    let world = run("slow", clients, 5 * MS);
+    assert!(world.seen[0].wait(990) <= 8 * MS, "{:?}", world.seen[0].wait(990));
+    assert_eq!((world.seen[0].failed(), world.seen[1].failed()), (0, 0));
+    // The slow one took its share, a half, before it was known to be slow.
+    let most = 8 * SECONDS * 200;
+    assert!(total(&world) * 100 >= most * 98, "{} of {most}", total(&world));
+}

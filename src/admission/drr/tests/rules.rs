@@ -181,6 +181,21 @@ fn a_slow_tenants_share_grows_when_others_go() {
 }
 
 #[test]
+fn all_that_may_have_more_come_back_when_a_heavy_one_goes() {
+    let mut scene = Scene::new(policy(16));
+    for tenant in 0..4 {
+        scene.history(claim(tenant), 101 * MS);
+    }
+    scene.enter(weighing(9, 1000), 1);
+    for tenant in 0..4 {
+        scene.enter_each(claim(tenant), 6);
+    }
+    assert_eq!([0, 1, 2, 3].map(|tenant| scene.holds(tenant)), [1; 4]);
+    scene.release(9);
+    assert_eq!([0, 1, 2, 3].map(|tenant| scene.holds(tenant)), [4; 4]);
+}
+
+#[test]
 fn what_is_held_grows_old_and_its_holder_slow() {
     let mut scene = Scene::new(policy(16));
     scene.history(claim(0), 5 * MS).enter(claim(0), 12).pass(101 * MS).enter(claim(1), 1).enter(claim(0), 4);
@@ -211,6 +226,21 @@ fn a_slow_principal_of_the_only_tenant_is_held_to_a_quarter_when_it_is_not_the_o
     assert_eq!(scene.holds(0), 10, "alone");
     scene.enter(other, 1).enter(claim(0), 2);
     assert_eq!((scene.holds(0), scene.waits(0)), (11, 2));
+}
+
+#[test]
+fn the_only_principal_left_has_the_slots_again_a_second_after_the_others() {
+    let patient = Policy { only_tenant: true, wait: Duration::from_secs(10), ..policy(16) };
+    let mut scene = Scene::new(patient);
+    let other = Claim { principal: 1, ..claim(0) };
+    scene.history(claim(0), 150 * MS).enter(other, 1).enter(claim(0), 10);
+    assert_eq!(scene.holds(0), 5);
+    scene.release(0);
+    assert_eq!((scene.holds(0), scene.waits(0)), (4, 6));
+    scene.pass(999 * MS);
+    assert_eq!((scene.holds(0), scene.waits(0)), (4, 6));
+    scene.pass(MS);
+    assert_eq!((scene.holds(0), scene.waits(0)), (10, 0));
 }
 
 #[test]
