@@ -330,6 +330,22 @@ fn who_would_wait_too_long_is_told_at_once() {
 }
 
 #[test]
+fn the_wait_of_one_that_stands_aside_says_nothing_of_the_others() {
+    let mut scene = Scene::new(policy(4));
+    let policy = TenantPolicy { in_flight: Bound::Slots(slots(1)), ..TenantPolicy::default() };
+    let bound = Claim { policy, ..claim(1) };
+    scene.history(claim(0), MS).enter(bound, 1);
+    for _ in 0..20 {
+        scene.enter(bound, 1).pass(240 * MS).release(1);
+    }
+    scene.enter(bound, 1).enter(claim(0), 3);
+    assert_eq!((scene.holds(0), scene.holds(1), scene.waits(1)), (3, 1, 1));
+    // Not first in its round any more, and so by the forecast.
+    scene.enter(claim(0), 3);
+    assert_eq!((scene.waits(0), scene.told()), (3, vec![]));
+}
+
+#[test]
 fn a_lowered_in_flight_gives_no_slot_until_below() {
     let mut scene = Scene::new(Policy { only_tenant: true, ..policy(8) });
     scene.enter(claim(0), 10);
