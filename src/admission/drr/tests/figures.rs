@@ -123,3 +123,17 @@ fn slow_requests_fill_no_more_than_their_part_and_the_others_feel_nothing() {
     let most = 8 * SECONDS * 200;
     assert!(total(&world) * 100 >= most * 98, "{} of {most}", total(&world));
 }
+
+#[test]
+fn a_backend_that_slows_down_changes_nothing_but_its_own_time() {
+    let clients = vec![Client::new(0, Pattern::Every(10 * MS)), Client::new(1, Pattern::Closed(200))];
+    let mut world = World::new(policy(16), 5 * MS, clients);
+    world.run(Duration::from_secs(1));
+    world.forget();
+    world.service = 20 * MS;
+    world.run(Duration::from_secs(SECONDS));
+    report("slows down", &world, SECONDS);
+    assert!(world.seen[0].wait(990) <= 24 * MS, "{:?}", world.seen[0].wait(990));
+    assert_eq!(world.seen[0].failed(), 0);
+    assert!(total(&world) * 100 >= SECONDS * 800 * 98, "{}", total(&world));
+}
