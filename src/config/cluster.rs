@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::backends::{self, Backends};
 use super::balance::{self, Balance};
 use super::files::{check_certificates, check_private_key};
+use super::in_flight::{self, InFlight};
 use super::limits::{LONGEST, SHORTEST};
 use super::name::HostName;
 use super::resilience::{self, Ejection, Health, Hedge, Retry};
@@ -27,6 +28,8 @@ pub struct Cluster {
     pub backends: Backends,
     /// Whether the instance is unready without it.
     pub required: bool,
+    /// How many of its requests at once.
+    pub in_flight: InFlight,
     /// How one of them is chosen.
     pub balance: Balance,
     /// TLS towards them; `None` is plain text.
@@ -145,6 +148,7 @@ pub(super) fn schema() -> Schema {
         key("protocol", "how its backends are spoken to", words(&["oap", "http1", "http2"])),
         key("backends", "who they are", backends::schema()),
         key("required", "unready without it", flag()),
+        key("in_flight", "its requests at once", in_flight::schema()),
         key("balance", "how a backend is chosen", balance::schema()),
         key("tls", "TLS towards the backends", tls_schema()),
         key(

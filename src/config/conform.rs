@@ -156,8 +156,10 @@ impl Walk<'_> {
                 .collect();
             return match leaves.as_slice() {
                 [] => self.wrong_shape(all, node, at, spot),
-                leaves if leaves.len() == shapes.len() => self.scalar(leaves, text, *plain, at, spot),
-                // Where a map or list could stand as well, it belongs into the message.
+                leaves if leaves.len() == shapes.len() && values(leaves) < 2 => {
+                    self.scalar(leaves, text, *plain, at, spot)
+                }
+                // Where a map or list, or another kind of value, could stand as well, it belongs into the message.
                 leaves => self.scalar_or(all, leaves, text, *plain, at, spot),
             };
         }
@@ -220,6 +222,11 @@ impl Walk<'_> {
         self.report.refuse(spot, at, message);
         None
     }
+}
+
+/// How many of them are more than a word.
+fn values(leaves: &[&Leaf]) -> usize {
+    leaves.iter().filter(|leaf| !matches!(leaf, Leaf::Words(_) | Leaf::Absent(_))).count()
 }
 
 /// Where an editor should jump: to a scalar itself, to the key of a list, a map or nothing.

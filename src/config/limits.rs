@@ -1,22 +1,63 @@
-//! `limits`: how much one request and one connection may take.
+//! `limits`: how much all requests together, one request and one connection may take.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::in_flight::MOST;
+use super::quota::{self, BURST, Cost, LARGEST_BURST, MOST_CONNECTIONS, Penalty, PerAddress, RATE};
+use super::rates::Rate;
 use super::schema::{Schema, duration, key, number, section, size};
 use super::units;
 
 /// Bounds of the instance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// Tokens of all requests; past 2000 a second it needs `danger_ok`.
+    pub rate: Rate,
+    /// Tokens at once.
+    pub burst: NonZeroU32,
+    /// Requests at once; past 4096 it needs `danger_ok`.
+    pub in_flight: NonZeroU32,
+    /// Connections at once.
+    pub connections: NonZeroU32,
+    /// Of one client address.
+    pub per_address: PerAddress,
+    /// Of a connection that goes on asking after it was refused.
+    pub penalty: Penalty,
     /// Of one request's time and head.
     pub request: RequestLimits,
     /// Of one request's body.
     pub body: BodyLimits,
     /// Of one HTTP/2 connection.
     pub http2: Http2Limits,
+    /// Tokens that a request takes.
+    pub cost: Cost,
+    /// Rows of the table of principals.
+    pub principals: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const fn count(n: u32) -> NonZeroU32 {
+            NonZeroU32::MIN.saturating_add(n - 1)
+        }
+        Self {
+            rate: RATE,
+            burst: BURST,
+            in_flight: count(512),
+            connections: count(10_000),
+            per_address: PerAddress::default(),
+            penalty: Penalty::default(),
+            request: RequestLimits::default(),
+            body: BodyLimits::default(),
+            http2: Http2Limits::default(),
+            cost: Cost::default(),
+            principals: count(100_000),
+        }
+    }
 }
 
 /// Bounds of one request's time and head.
@@ -93,6 +134,12 @@ pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn schema() -> Schema {
     section([
+        key("rate", "tokens of all requests", quota::rate_schema()),
+        key("burst", "tokens at once", number(1, LARGEST_BURST)),
+        key("in_flight", "requests at once", number(1, u64::from(MOST))),
+        key("connections", "connections at once", number(1, MOST_CONNECTIONS)),
+        key("per_address", "bounds of one client address", quota::per_address_schema()),
+        key("penalty", "for a connection that goes on asking after it was refused", quota::penalty_schema()),
         key(
             "request",
             "bounds of one request's time and head",
@@ -119,5 +166,7 @@ pub(super) fn schema() -> Schema {
                 key("connection_window", "unread bytes of all streams", size(64 << 10, 1 << 30)),
             ]),
         ),
+        key("cost", "tokens that a request takes, by its method", quota::cost_schema()),
+        key("principals", "rows of the table of principals", number(1, 100_000_000)),
     ])
 }

@@ -26,9 +26,12 @@ pub struct Listener {
     /// Whether it serves /healthz and /readyz too.
     #[serde(default)]
     pub probes: bool,
-    /// Whose `forwarded` and `x-forwarded-*` count.
+    /// Whose `forwarded`, `x-forwarded-*` and tenant headers count.
     #[serde(default)]
     pub trusted_addresses: Vec<Network>,
+    /// Whether connections begin with a header of the PROXY protocol.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
     /// The mode of a Unix socket; never set for others. Read it by [`Listener::socket_mode`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<SocketMode>,
@@ -58,6 +61,17 @@ pub enum Protocol {
     H1,
     /// HTTP/2 without TLS, by prior knowledge only.
     H2c,
+}
+
+/// Whether connections begin with a header of the PROXY protocol, version 1 or 2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyProtocol {
+    /// They do not.
+    #[default]
+    Off,
+    /// From trusted addresses they do, everybody else is closed.
+    Required,
 }
 
 /// Who may connect to a Unix socket: octal mode bits up to 0777, written `0600`.
@@ -105,6 +119,7 @@ pub(super) fn default_listeners() -> Vec<Listener> {
         protocols: all_protocols(),
         probes: false,
         trusted_addresses: Vec::new(),
+        proxy_protocol: ProxyProtocol::Off,
         mode: None,
     }]
 }
@@ -119,8 +134,13 @@ pub(super) fn schema() -> Schema {
             key("probes", "serve /healthz and /readyz here too", flag()),
             key(
                 "trusted_addresses",
-                "whose forwarded and x-forwarded-* count",
+                "whose forwarded, x-forwarded-* and tenant headers count",
                 list(text::<Network>(NETWORK)),
+            ),
+            key(
+                "proxy_protocol",
+                "required: from trusted addresses, everybody else is closed",
+                words(&["off", "required"]),
             ),
             key("mode", "of a Unix socket", text::<SocketMode>("three octal digits such as 0600")),
         ]),
@@ -128,7 +148,7 @@ pub(super) fn schema() -> Schema {
     )
 }
 
-const NETWORK: &str = "an IP address or network such as 10.0.0.0/8";
+pub(super) const NETWORK: &str = "an IP address or network such as 10.0.0.0/8";
 
 /// The control surface: health, readiness, metrics, version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use super::name::Name;
 use super::report::{Report, Spot};
 use super::schema::Schema;
 use super::tree::{self, Position};
-use super::{Config, ambiguity, include, references, safety, warnings};
+use super::{Config, ambiguity, include, references, safety, tenant, tenants, warnings};
 
 /// A configuration that was found right, and what it came from.
 #[derive(Clone, Debug)]
@@ -39,6 +39,7 @@ const MAX_FILE: u64 = 1 << 20;
 pub(super) struct Origins {
     pub(super) listeners: Vec<Spot>,
     pub(super) clusters: BTreeMap<Name, Spot>,
+    pub(super) tenants: BTreeMap<Name, Spot>,
     pub(super) routes: Vec<Spot>,
     /// A listener was left out because it was wrong: its name may be the one that is missed.
     pub(super) has_broken_listeners: bool,
@@ -48,13 +49,12 @@ pub(super) struct Origins {
 }
 
 impl Origins {
-    /// Whether some file has a cluster of this name, right or wrong, or might have it.
-    pub(super) fn may_have(&self, cluster: &Name, report: &Report) -> bool {
-        let clusters = Spot::root(0).key("clusters");
+    /// Whether some file has a thing of this name in the map `section`, right or wrong, or might have it.
+    pub(super) fn may_have(&self, section: &str, name: &Name, report: &Report) -> bool {
         self.is_incomplete
-            || report.is_spoiled(&clusters)
+            || report.is_spoiled(&Spot::root(0).key(section))
             || (0..self.files)
-                .any(|file| report.is_written(&Spot::root(file).key("clusters").key(cluster.as_str())))
+                .any(|file| report.is_written(&Spot::root(file).key(section).key(name.as_str())))
     }
 }
 
@@ -94,7 +94,10 @@ fn finish(
     include_files(&mut written, path, environment, &mut origins, &mut report);
     origins.files = report.files().len();
     match deserialize(written) {
-        Ok(config) => judge(config, origins, report),
+        Ok(mut config) => {
+            config.tenants = tenant::with_anonymous(config.tenants);
+            judge(config, origins, report)
+        }
         Err(message) => {
             report.refuse(&main, Position::START, message);
             Err(Errors::sorted(report.errors))
@@ -113,6 +116,7 @@ fn judge(config: Config, mut origins: Origins, mut report: Report) -> Result<Loa
     }
     references::check(&config, &origins, &mut report);
     ambiguity::check(&config, &origins, &mut report);
+    tenants::check(&config, &origins, &mut report);
     safety::check(&config, &origins, &mut report);
     if !report.errors.is_empty() {
         return Err(Errors::sorted(report.errors));
@@ -170,7 +174,7 @@ fn conform(
     }
 }
 
-/// Remembers where each listener, cluster and route of a file stands.
+/// Remembers where each listener, cluster, route and tenant of a file stands.
 fn note_origins(written: &Mapping, root: &Spot, origins: &mut Origins, report: &mut Report) {
     let spots = |key: &str, report: &Report| -> Vec<Spot> {
         let list = root.key(key);
@@ -183,21 +187,28 @@ fn note_origins(written: &Mapping, root: &Spot, origins: &mut Origins, report: &
     }
     origins.listeners.extend(listeners);
     origins.routes.extend(spots("routes", report));
-    if let Some(Value::Mapping(clusters)) = written.get("clusters") {
-        for name in clusters.keys().filter_map(Value::as_str) {
-            if let Ok(name) = name.parse::<Name>() {
-                let spot = root.key("clusters").key(name.as_str());
-                match origins.clusters.get(&name) {
-                    Some(first) => {
-                        let place = report.place(first, &spot);
-                        report.error(
-                            &spot,
-                            format!("the cluster at {place} has this name already, rename one"),
-                        );
-                    }
-                    None => drop(origins.clusters.insert(name, spot)),
-                }
+    note_names(written, &root.key("clusters"), "cluster", &mut origins.clusters, report);
+    note_names(written, &root.key("tenants"), "tenant", &mut origins.tenants, report);
+}
+
+/// The same for a map by name at `section`, whose entries are each a `what`.
+fn note_names(
+    written: &Mapping,
+    section: &Spot,
+    what: &str,
+    known: &mut BTreeMap<Name, Spot>,
+    report: &mut Report,
+) {
+    let Some(Value::Mapping(entries)) = written.get(section.path.as_str()) else { return };
+    let names = entries.keys().filter_map(Value::as_str).filter_map(|name| name.parse::<Name>().ok());
+    for name in names {
+        let spot = section.key(name.as_str());
+        match known.get(&name) {
+            Some(first) => {
+                let place = report.place(first, &spot);
+                report.error(&spot, format!("the {what} at {place} has this name already, rename one"));
             }
+            None => drop(known.insert(name, spot)),
         }
     }
 }
@@ -247,14 +258,14 @@ fn include_files(
     }
 }
 
-/// Adds the clusters and routes of an included file; a cluster's first definition stays.
+/// Adds what an included file holds; of two things with one name the first stays.
 fn merge(written: &mut Mapping, more: Mapping) {
     for (key, value) in more {
         match (written.get_mut(&key), value) {
             (Some(Value::Sequence(all)), Value::Sequence(more)) => all.extend(more),
             (Some(Value::Mapping(all)), Value::Mapping(more)) => {
-                for (name, cluster) in more {
-                    all.entry(name).or_insert(cluster);
+                for (name, thing) in more {
+                    all.entry(name).or_insert(thing);
                 }
             }
             (_, value) => drop(written.insert(key, value)),

@@ -8,10 +8,11 @@
 //! A section is a file here: its struct with `Default`, and its table of keys. A new key is one line in each, and one
 //! in `conf/gateway.yaml`; tests hold the three together. Values cannot be wrong once they are in a [`Config`].
 //!
-//! `listeners`, `clusters` and `routes` are replaced whole by a file (or what it includes) that has them; in all other
-//! sections what is not written keeps its default. Nothing here serves, binds or resolves anything.
+//! `listeners`, `clusters`, `routes` and `tenants` are replaced whole by a file (or what it includes) that has them (but
+//! the tenant `anonymous` is always there); in all other sections what is not written keeps its default. Nothing here serves, binds or resolves anything.
 
 mod address;
+mod admission;
 mod ambiguity;
 mod backends;
 mod balance;
@@ -20,6 +21,8 @@ mod conform;
 mod expand;
 mod files;
 mod finding;
+mod identify;
+mod in_flight;
 mod include;
 mod json_schema;
 mod leaf;
@@ -30,6 +33,8 @@ mod log;
 mod matching;
 mod name;
 mod output;
+mod quota;
+mod rates;
 mod references;
 mod report;
 mod resilience;
@@ -38,6 +43,8 @@ mod safety;
 mod schema;
 mod server;
 mod suggest;
+mod tenant;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -51,22 +58,28 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use self::address::{Address, DnsAddress, Network};
+pub use self::admission::{Admission, Degrade};
 pub use self::backends::{Backend, Backends, Discovery};
 pub use self::balance::{Balance, HashOn};
 pub use self::cluster::{Cluster, ClusterProtocol, ClusterTls, ConnectionMode, Connections, Timeouts};
 pub use self::finding::{Errors, Finding};
+pub use self::identify::{ApiKey, ClientCertificate, Digest, FieldValue, HeaderEvidence, Identify};
+pub use self::in_flight::InFlight;
 pub use self::include::Pattern;
 pub use self::limits::{BodyLimits, Http2Limits, Limits, RequestLimits};
-pub use self::listener::{Admin, Listener, Protocol, SocketMode};
+pub use self::listener::{Admin, Listener, Protocol, ProxyProtocol, SocketMode};
 pub use self::load::Loaded;
-pub use self::log::{AccessLog, Log, LogLevel, LogTarget};
+pub use self::log::{AccessLog, Log, LogLevel, LogTarget, MetricsPolicy};
 pub use self::matching::{Authority, ExactPath, HostPattern, PathMatch, PathPrefix, PathTemplate};
 pub use self::name::{HeaderName, HostName, Method, Name};
 pub use self::output::{Format, effective};
+pub use self::quota::{Cost, Penalty, PerAddress};
+pub use self::rates::{ByteRate, Rate};
 pub use self::resilience::{Ejection, Health, Hedge, Percentile, Retry};
-pub use self::route::{EncodedSlash, Match, Route, RouteBody, RouteKind};
+pub use self::route::{EncodedSlash, Match, Route, RouteBody, RouteKind, Shed};
 pub use self::safety::{Danger, Profile};
 pub use self::server::Server;
+pub use self::tenant::{PrincipalLimits, Quota, Tenant, TenantId};
 pub use self::units::{Share, format_duration, format_size, parse_duration, parse_size};
 
 use self::schema::{Key, Schema, key, section};
@@ -92,8 +105,16 @@ pub struct Config {
     pub clusters: BTreeMap<Name, Cluster>,
     /// Which requests go where; unambiguous, so their order means nothing.
     pub routes: Vec<Route>,
-    /// How much one request and one connection may take.
+    /// Who pays; `anonymous` is always there.
+    pub tenants: BTreeMap<Name, Tenant>,
+    /// How much all requests together, one request and one connection may take.
     pub limits: Limits,
+    /// Who is served first.
+    pub admission: Admission,
+    /// When writes are shed.
+    pub degrade: Degrade,
+    /// What is counted.
+    pub metrics: MetricsPolicy,
     /// What is written about it all.
     pub log: Log,
 }
@@ -109,7 +130,11 @@ impl Default for Config {
             admin: Admin::default(),
             clusters: BTreeMap::from([(Name::fixed("objects"), Cluster::default())]),
             routes: route::default_routes(),
+            tenants: tenant::with_anonymous(BTreeMap::new()),
             limits: Limits::default(),
+            admission: Admission::default(),
+            degrade: Degrade::default(),
+            metrics: MetricsPolicy::default(),
             log: Log::default(),
         }
     }
@@ -156,7 +181,7 @@ fn schema() -> Schema {
         key("danger_ok", "keys whose safe bound is lifted", safety::danger_schema()),
         key(
             "include",
-            "patterns of files that hold clusters and routes",
+            "patterns of files that hold clusters, routes and tenants",
             schema::list(schema::text::<Pattern>("a pattern such as conf.d/*.yaml")),
         ),
         key("server", "the process", server::schema()),
@@ -164,18 +189,22 @@ fn schema() -> Schema {
         key("admin", "the control surface", listener::admin_schema()),
         key("clusters", "named sets of services", cluster::schema()),
         key("routes", "which requests go where", route::schema()),
-        key("limits", "how much one request and one connection may take", limits::schema()),
+        key("tenants", "who pays", tenant::schema()),
+        key("limits", "how much all requests, one request and one connection may take", limits::schema()),
+        key("admission", "who is served first", admission::schema()),
+        key("degrade", "when writes are shed", admission::degrade_schema()),
+        key("metrics", "what is counted", log::metrics_schema()),
         key("log", "what is written about it all", log::schema()),
     ])
 }
 
-/// The keys of an included file: clusters and routes; the others are known, and refused.
+/// The keys of an included file: clusters, routes and tenants; the others are known, and refused.
 fn included_schema() -> Schema {
-    const WHY: &str = "belongs into the main file, an included one holds clusters and routes only";
+    const WHY: &str = "belongs into the main file, an included one holds clusters, routes and tenants only";
     match schema() {
         Schema::Section { keys, one_of } => {
             let here = |k: Key| match k.name {
-                "clusters" | "routes" => k,
+                "clusters" | "routes" | "tenants" => k,
                 _ => Key { schema: Schema::Elsewhere(WHY), ..k },
             };
             Schema::Section { keys: keys.into_iter().map(here).collect(), one_of }

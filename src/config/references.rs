@@ -7,6 +7,7 @@ use super::address::Address;
 use super::backends::Backends;
 use super::balance::{Balance, HashOn};
 use super::cluster::{Cluster, ClusterProtocol};
+use super::listener::{Listener, ProxyProtocol};
 use super::load::Origins;
 use super::matching::PathMatch;
 use super::name::Name;
@@ -27,6 +28,11 @@ pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
     }
     let routes = config.routes.iter().map(|r| &r.name).zip(origins.routes.iter().cloned());
     check_unique(routes, "route", report);
+    if config.admission.queue_total < config.admission.queue {
+        let spot = main.key("admission").key("queue_total");
+        let message = format!("is less than `admission.queue`, write at least {}", config.admission.queue);
+        report.error(&spot, message);
+    }
     let http2 = &config.limits.http2;
     let needed = u64::from(http2.streams).saturating_mul(http2.stream_window);
     if http2.connection_window < needed {
@@ -80,6 +86,7 @@ fn check_listeners(config: &Config, origins: &Origins, report: &mut Report) {
             );
         }
         check_each_once(&listener.protocols, &spot.key("protocols"), report);
+        check_proxy_protocol(listener, spot, report);
         let address = spot.key("address");
         match taken.iter().find(|(other, _)| collide(other, &listener.address)) {
             Some((_, other)) => {
@@ -92,6 +99,21 @@ fn check_listeners(config: &Config, origins: &Origins, report: &mut Report) {
             }
             None => taken.push((&listener.address, address)),
         }
+    }
+}
+
+fn check_proxy_protocol(listener: &Listener, spot: &Spot, report: &mut Report) {
+    let at = spot.key("proxy_protocol");
+    if listener.proxy_protocol == ProxyProtocol::Off {
+        return;
+    }
+    if matches!(listener.address, Address::Unix(_)) {
+        report.error(&at, "on a Unix socket nobody has a trusted address, write off");
+    } else if listener.trusted_addresses.is_empty() && !report.is_spoiled(&spot.key("trusted_addresses")) {
+        report.error(
+            &at,
+            "is taken from `trusted_addresses` only and there are none, name the proxies there or write off",
+        );
     }
 }
 
@@ -199,7 +221,8 @@ fn check_hash_object(config: &Config, spot: &Spot, report: &mut Report) {
 }
 
 fn check_route(config: &Config, origins: &Origins, route: &Route, spot: &Spot, report: &mut Report) {
-    let is_known = config.clusters.contains_key(&route.cluster) || origins.may_have(&route.cluster, report);
+    let is_known =
+        config.clusters.contains_key(&route.cluster) || origins.may_have("clusters", &route.cluster, report);
     if !is_known {
         let names: Vec<_> = config.clusters.keys().map(Name::as_str).collect();
         let at = spot.key("cluster");

@@ -1,5 +1,6 @@
 //! `routes`: which requests go to which cluster, and what holds for them.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use super::limits::{LARGEST_BODY, LONGEST, SHORTEST};
 use super::matching::{Authority, ExactPath, HostPattern, PathMatch, PathPrefix, PathTemplate};
 use super::name::{Method, NAME, Name};
 use super::schema::{
-    Schema, absent_or, duration, items, key, list_of_some, one_of, one_or_list, section, size, text, words,
+    Schema, absent_or, duration, items, key, list_of_some, number, one_of, one_or_list, section, size, text,
+    words,
 };
 use super::{text, units};
 use crate::route::{Path, Rule};
@@ -26,6 +28,15 @@ pub struct Route {
     pub kind: RouteKind,
     /// The name of a cluster that exists.
     pub cluster: Name,
+    /// Whom it serves: these tenants, which exist; empty is everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<Name>,
+    /// Divides what its requests cost in admission, 1 to 1000.
+    #[serde(default = "one")]
+    pub weight: NonZeroU32,
+    /// When its requests are shed.
+    #[serde(default)]
+    pub shed: Shed,
     /// Instead of `limits.request.timeout`.
     #[serde(default, with = "units::duration_if_set", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
@@ -41,6 +52,23 @@ pub struct Route {
     /// Taken off the path before it crosses; every path that the route takes begins with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<PathPrefix>,
+}
+
+fn one() -> NonZeroU32 {
+    NonZeroU32::MIN
+}
+
+/// When a route's requests are shed under pressure (http.md §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shed {
+    /// Its writes first, with those of the others.
+    #[default]
+    WithWrites,
+    /// When shedding the writes of the others was not enough.
+    Last,
+    /// Not at all.
+    Never,
 }
 
 /// Which requests a route takes: all that is set must hold.
@@ -120,6 +148,9 @@ pub(super) fn default_routes() -> Vec<Route> {
         matches: Match { path: Some(path), methods, ..Match::default() },
         kind: RouteKind::Object,
         cluster: Name::fixed("objects"),
+        tenants: Vec::new(),
+        weight: one(),
+        shed: Shed::WithWrites,
         timeout: None,
         body: RouteBody::default(),
         encoded_slash: EncodedSlash::Reject,
@@ -141,6 +172,13 @@ pub(super) fn schema() -> Schema {
             key("kind", "object: content-addressed objects; proxy: any path", words(&["object", "proxy"]))
                 .required(),
             key("cluster", "where its requests go", name()).required(),
+            key("tenants", "whom it serves, everybody else gets 403", list_of_some(name())),
+            key("weight", "divides what its requests cost", number(1, 1000)),
+            key(
+                "shed",
+                "when its requests are shed under pressure",
+                words(&["with_writes", "last", "never"]),
+            ),
             key("timeout", "instead of limits.request.timeout", duration(SHORTEST, LONGEST)),
             key(
                 "body",

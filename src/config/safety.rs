@@ -27,6 +27,12 @@ pub enum Danger {
     /// `limits.body.max` past 1 MiB.
     #[serde(rename = "limits.body.max")]
     LimitsBodyMax,
+    /// `limits.in_flight` past 4096.
+    #[serde(rename = "limits.in_flight")]
+    LimitsInFlight,
+    /// `limits.rate` past 2000/s.
+    #[serde(rename = "limits.rate")]
+    LimitsRate,
     /// `body.max` of any route past 1 MiB.
     #[serde(rename = "routes.body.max")]
     RoutesBodyMax,
@@ -36,6 +42,8 @@ impl Danger {
     fn name(self) -> &'static str {
         match self {
             Self::LimitsBodyMax => "limits.body.max",
+            Self::LimitsInFlight => "limits.in_flight",
+            Self::LimitsRate => "limits.rate",
             Self::RoutesBodyMax => "routes.body.max",
         }
     }
@@ -46,25 +54,40 @@ pub(super) fn profile_schema() -> Schema {
 }
 
 pub(super) fn danger_schema() -> Schema {
-    list(words(&["limits.body.max", "routes.body.max"]))
+    list(words(&["limits.body.max", "limits.in_flight", "limits.rate", "routes.body.max"]))
 }
 
-/// http.md §7: body > 1 MiB needs the key's name in `danger_ok`.
+// http.md §7: in-flight > 4096, rate > 2000/s, body > 1 MiB need the key's name in `danger_ok`.
 const SAFE_BODY: u64 = 1 << 20;
+const SAFE_IN_FLIGHT: u32 = 4096;
+const SAFE_RATE: u32 = 2000;
 
 /// Every bound that is weaker than is safe, and whether that is allowed.
 pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
     let main = Spot::root(0);
     let mut lifted = BTreeSet::new();
-    if config.limits.body.max > SAFE_BODY {
-        lifted.insert(Danger::LimitsBodyMax);
-        let spot = main.key("limits").key("body").key("max");
-        check_lifted(config, report, &spot, Danger::LimitsBodyMax, config.limits.body.max);
+    let limits = &config.limits;
+    let mut lift = |danger, spot: &Spot, value: String, safe: String, report: &mut Report| {
+        lifted.insert(danger);
+        check_lifted(config, report, spot, danger, &value, &safe);
+    };
+    let (at, safe_body) = (main.key("limits"), || format_size(SAFE_BODY));
+    if limits.body.max > SAFE_BODY {
+        let spot = at.key("body").key("max");
+        lift(Danger::LimitsBodyMax, &spot, format_size(limits.body.max), safe_body(), report);
+    }
+    if limits.in_flight.get() > SAFE_IN_FLIGHT {
+        let (value, safe) = (limits.in_flight.to_string(), SAFE_IN_FLIGHT.to_string());
+        lift(Danger::LimitsInFlight, &at.key("in_flight"), value, safe, report);
+    }
+    if limits.rate.an_hour() > u64::from(SAFE_RATE) * 3600 {
+        let (value, safe) = (limits.rate.to_string(), format!("{SAFE_RATE}/s"));
+        lift(Danger::LimitsRate, &at.key("rate"), value, safe, report);
     }
     for (route, spot) in config.routes.iter().zip(&origins.routes) {
         if let Some(max) = route.body.max.filter(|max| *max > SAFE_BODY) {
-            lifted.insert(Danger::RoutesBodyMax);
-            check_lifted(config, report, &spot.key("body").key("max"), Danger::RoutesBodyMax, max);
+            let spot = spot.key("body").key("max");
+            lift(Danger::RoutesBodyMax, &spot, format_size(max), safe_body(), report);
         }
     }
     let danger_ok = main.key("danger_ok");
@@ -81,8 +104,8 @@ pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
     }
 }
 
-fn check_lifted(config: &Config, report: &mut Report, spot: &Spot, danger: Danger, max: u64) {
-    let (max, safe, name) = (format_size(max), format_size(SAFE_BODY), danger.name());
+fn check_lifted(config: &Config, report: &mut Report, spot: &Spot, danger: Danger, max: &str, safe: &str) {
+    let name = danger.name();
     if config.profile == Profile::Strict {
         report.error(
             spot,

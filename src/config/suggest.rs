@@ -18,12 +18,20 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, _, candidate)| candidate)
 }
 
+/// Names in a message; a file may have thousands.
+const MOST_LISTED: usize = 20;
+
 /// `, did you mean …?` or, without a near miss, `, known here: …`.
 pub(super) fn hint(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!(", did you mean `{near}`?"),
         None if known.is_empty() => ", nothing is known here".to_owned(),
-        None => format!(", known here: {}", known.join(", ")),
+        None => match known.split_at_checked(MOST_LISTED) {
+            Some((some, [_, ..])) => {
+                format!(", known here: {} and {} more", some.join(", "), known.len() - some.len())
+            }
+            _ => format!(", known here: {}", known.join(", ")),
+        },
     }
 }
 
@@ -93,6 +101,8 @@ mod tests {
         assert_eq!(nearest("rate", ["timeout", "idle", "head"]), None);
         assert_eq!(nearest("x", ["h1", "to"]), None);
         assert_eq!(hint("rate", &["timeout", "idle"]), ", known here: timeout, idle");
+        assert_eq!(hint("rate", &["x"; 20]), format!(", known here: {}", ["x"; 20].join(", ")));
+        assert_eq!(hint("rate", &["x"; 99]), format!(", known here: {} and 79 more", ["x"; 20].join(", ")));
     }
 
     #[test]

@@ -193,6 +193,23 @@ pub(super) mod size_if_set {
     }
 }
 
+/// `#[serde(with = "units::size_or_none")]` for a size that may be `none`.
+pub(super) mod size_or_none {
+    use super::*;
+
+    pub(crate) fn serialize<S: serde::Serializer>(value: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => size::serialize(value, to),
+            None => to.serialize_str("none"),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        let text = <Option<String> as serde::Deserialize>::deserialize(from)?;
+        text.map(|text| parse_size(&text).map_err(serde::de::Error::custom)).transpose()
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {

@@ -14,14 +14,14 @@ use super::ranges::Ranges;
 use super::{ANONYMOUS, Criteria, Map, Network, Policy, TenantIndex};
 
 /// Two tenants with equal evidence: an item of each, by the places of tenant and item in their lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clash {
     /// The tenant and item that came first.
     pub earlier: (usize, usize),
     /// The tenant and item that ask for the same.
     pub later: (usize, usize),
-    /// The strongest evidence that both ask for.
-    pub kind: Kind,
+    /// The evidence that both ask for, the strongest first.
+    pub kinds: Vec<Kind>,
 }
 
 impl Identifier {
@@ -101,8 +101,8 @@ impl Builder {
     fn add_row(&mut self, at: (usize, usize), row: Row) {
         let earlier = *self.rows.entry(row).or_insert(at);
         if earlier.0 != at.0 {
-            let kind = row.strongest();
-            self.clashes.insert(Clash { earlier, later: at, kind });
+            let kinds = Kind::ALL.into_iter().filter(|kind| row.kinds & kind.bit() != 0).collect();
+            self.clashes.insert(Clash { earlier, later: at, kinds });
         }
     }
 

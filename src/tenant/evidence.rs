@@ -27,6 +27,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The strongest first.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Certificate,
+        Self::Capability,
+        Self::ApiKey,
+        Self::PeerUid,
+        Self::Listener,
+        Self::Header,
+        Self::Address,
+        Self::Sni,
+    ];
+
     pub(super) const fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -63,12 +63,6 @@ pub(super) struct Row {
     pub(super) sni: u32,
 }
 
-impl Row {
-    pub(super) fn strongest(&self) -> Kind {
-        strongest(self.kinds)
-    }
-}
-
 /// An item that holds.
 #[derive(Clone, Copy)]
 struct Match {
@@ -176,15 +170,5 @@ impl Identifier {
 }
 
 fn strongest(kinds: u8) -> Kind {
-    const ALL: [Kind; 8] = [
-        Kind::Certificate,
-        Kind::Capability,
-        Kind::ApiKey,
-        Kind::PeerUid,
-        Kind::Listener,
-        Kind::Header,
-        Kind::Address,
-        Kind::Sni,
-    ];
-    ALL.into_iter().find(|kind| kinds & kind.bit() != 0).unwrap_or(Kind::Sni)
+    Kind::ALL.into_iter().find(|kind| kinds & kind.bit() != 0).unwrap_or(Kind::Sni)
 }

@@ -106,6 +106,31 @@ fn included_files_add_clusters_and_routes() {
 }
 
 #[test]
+fn included_files_add_tenants_each_of_them_once() {
+    let folder = Folder::new();
+    let tenant = |name: &str, network: &str| {
+        format!("tenants: {{ {name}: {{ identify: [ {{ address: [{network}] }} ] }} }}")
+    };
+    folder.write("tenants.d/a.yaml", 0o644, tenant("a", "10.1.0.0/16"));
+    folder.write("tenants.d/b.yaml", 0o644, tenant("b", "10.2.0.0/16"));
+    let text = "include: [ \"tenants.d/*.yaml\" ]\ntenants: { anonymous: { weight: 2 } }\n\
+                routes: [ { name: r, kind: object, cluster: objects, tenants: [b, a] } ]\n";
+    let config = folder.load(text).unwrap().config;
+    assert_eq!(config.tenants.keys().map(Name::as_str).collect::<Vec<_>>(), ["a", "anonymous", "b"]);
+    assert_eq!(config.tenants["anonymous"].weight.get(), 2);
+    folder.write("tenants.d/b.yaml", 0o644, tenant("b", "10.1.0.0/16"));
+    folder.write("tenants.d/c.yaml", 0o644, tenant("a", "10.3.0.0/16"));
+    assert_eq!(
+        folder.load(text).unwrap_err(),
+        [
+            "tenants.d/b.yaml:1:29: tenants.b.identify[0]: `a` is recognised by the same address at \
+             tenants.d/a.yaml:1:29, take it from one or ask for more there",
+            "tenants.d/c.yaml:1:12: tenants.a: the tenant at tenants.d/a.yaml:1:12 has this name already, rename one",
+        ]
+    );
+}
+
+#[test]
 fn findings_in_included_files_name_those_files() {
     let folder = Folder::new();
     folder.write(
@@ -124,7 +149,7 @@ fn findings_in_included_files_name_those_files() {
     assert_eq!(
         folder.load(text).unwrap_err(),
         [
-            "conf.d/a.yaml:1:1: server: belongs into the main file, an included one holds clusters and routes only",
+            "conf.d/a.yaml:1:1: server: belongs into the main file, an included one holds clusters, routes and tenants only",
             "conf.d/a.yaml:3:3: clusters.objects: the cluster at gw.yaml:2:13 has this name already, rename one",
             "conf.d/a.yaml:5:5: routes[0].match: `objects` takes the same requests as `objects` at gw.yaml:3:11, \
              make one differ in host, path, methods or listener",

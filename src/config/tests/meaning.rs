@@ -154,11 +154,143 @@ fn addresses_that_can_be_bound_at_once_do_not_collide() {
 }
 
 #[test]
+fn tenants_and_their_bounds_arrive_typed() {
+    let config = config(
+        "listeners: [ { name: a, address: unix:/a }, { name: b, address: \"127.0.0.1:1\", proxy_protocol: required, \
+         trusted_addresses: [10.0.0.1] } ]\n\
+         clusters: { objects: { in_flight: 16 } }\n\
+         routes: [ { name: r, kind: object, cluster: objects, tenants: [acme], weight: 3, shed: never } ]\n\
+         tenants:\n\
+         \x20 acme:\n\
+         \x20   id: 0190d93d-0637-47cc-0a82-c0d059ba7060\n\
+         \x20   weight: 4\n\
+         \x20   quota: { rate: 90/min, bytes: 50MiB/s, shadow: true }\n\
+         \x20   principal: { rate: 50/s, burst: 100, in_flight: 25% }\n\
+         \x20   in_flight: 8\n\
+         \x20   queue: 7\n\
+         \x20   identify:\n\
+         \x20     - { listener: a, peer_uid: [0, 1000] }\n\
+         \x20     - { address: [10.0.0.0/8, \"::1\"], header: { name: X-Tenant, value: acme inc }, sni: [acme.example] }\n\
+         limits:\n\
+         \x20 per_address: { rate: none, connections: none }\n\
+         \x20 penalty: { after: 0 }\n\
+         \x20 cost: { DELETE: 2, GET: 2 }\n\
+         degrade: { memory: 1GiB, in_flight: 50% }\n\
+         admission: { queue: 9, gather: 0B }\n",
+    );
+    assert_eq!(config.listeners[1].proxy_protocol, ProxyProtocol::Required);
+    assert_eq!(config.clusters["objects"].in_flight, InFlight::Requests(16.try_into().unwrap()));
+    let route = &config.routes[0];
+    assert_eq!((route.tenants[0].as_str(), route.weight.get(), route.shed), ("acme", 3, Shed::Never));
+    assert_eq!(config.tenants.keys().map(Name::as_str).collect::<Vec<_>>(), ["acme", "anonymous"]);
+    assert_eq!(config.tenants["anonymous"], Tenant::default());
+    let acme = &config.tenants["acme"];
+    assert_eq!(acme.id.unwrap().number(), 0x0190_d93d_0637_47cc_0a82_c0d0_59ba_7060);
+    assert_eq!((acme.weight.get(), acme.queue.unwrap().get()), (4, 7));
+    let (rate, burst) = acme.quota.bucket().unwrap();
+    assert_eq!((rate.tokens().get(), rate.period(), burst.get()), (90, Duration::from_secs(60), 2));
+    assert_eq!((acme.quota.bytes.unwrap().bytes().get(), acme.quota.shadow), (50 << 20, true));
+    assert_eq!(acme.principal.bucket().unwrap().1.get(), 100);
+    assert_eq!(acme.principal.in_flight, InFlight::Share(Share::percent(25)));
+    assert_eq!(acme.in_flight, InFlight::Requests(8.try_into().unwrap()));
+    let criteria: Vec<_> = acme.identify.iter().map(Identify::criteria).collect();
+    assert_eq!(
+        (criteria[0].listeners.as_slice(), criteria[0].peer_uids.as_slice()),
+        (&["a".to_owned()][..], &[0, 1000][..])
+    );
+    let header = criteria[1].header.as_ref().unwrap();
+    assert_eq!((header.name.as_str(), header.value.as_str()), ("x-tenant", "acme inc"));
+    assert_eq!(
+        (criteria[1].networks.len(), criteria[1].sni.as_slice()),
+        (2, &["acme.example".to_owned()][..])
+    );
+    let limits = &config.limits;
+    assert_eq!(
+        (limits.per_address.bucket(), limits.per_address.connections, limits.penalty.after),
+        (None, None, 0)
+    );
+    assert_eq!(["GET", "DELETE", "POST", "BREW"].map(|method| limits.cost.of(method).get()), [2, 2, 1, 1]);
+    assert_eq!((config.degrade.memory, config.degrade.in_flight), (Some(1 << 30), Share::percent(50)));
+    assert_eq!((config.admission.queue.get(), config.admission.gather), (9, 0));
+    assert_eq!(effective_again(&config), config);
+}
+
+#[test]
+fn tenants_that_ask_for_different_things_are_told_apart() {
+    for (a, b) in [
+        ("{ address: [10.0.0.0/8] }", "{ address: [10.0.0.0/9] }"),
+        ("{ address: [10.0.0.0/8] }", "{ address: [10.0.0.0/8], listener: public }"),
+        ("{ header: { name: x-a, value: a } }", "{ header: { name: x-a, value: b } }"),
+        ("{ header: { name: x-a, value: a } }", "{ header: { name: x-b, value: a } }"),
+        ("{ peer_uid: [1, 2] }", "{ peer_uid: [3] }"),
+    ] {
+        let text = format!("tenants: {{ a: {{ identify: [ {a} ] }}, b: {{ identify: [ {b} ] }} }}");
+        assert_eq!(config(&text).tenants.len(), 3, "{text}");
+    }
+}
+
+#[test]
+fn an_item_with_too_many_combinations_is_to_be_split() {
+    let uids = |n: usize| (0..n).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let addresses = |n: usize| (0..n).map(|n| format!("10.0.0.{n}")).collect::<Vec<_>>().join(", ");
+    let item = |n: usize| format!("{{ peer_uid: [{}], address: [{}] }}", uids(n), addresses(64));
+    let text = |n: usize| format!("tenants: {{ a: {{ identify: [ {} ] }} }}", item(n));
+    assert_eq!(config(&text(64)).tenants["a"].identify.len(), 1);
+    assert_eq!(
+        lines(parse(&text(65)).unwrap_err().findings()),
+        [
+            "gw.yaml:1:29: tenants.a.identify[0]: has 4160 combinations of values, at most 4096 are known at once: split it"
+        ]
+    );
+}
+
+#[test]
+fn rates_and_headers_that_do_not_hold_what_they_promise_are_warned_of() {
+    let warnings = |text: &str| lines(&parse(text).unwrap().warnings);
+    let rates = "limits: { rate: 10/s, burst: 10 }\ntenants: { a: { quota: { rate: 5/s } }, b: { quota: { rate: 301/min } } }";
+    assert_eq!(
+        warnings(rates),
+        [
+            "gw.yaml:1:17: limits.rate: the tenants' rates add up to 11/s, more than the 10/s of the instance: when all of \
+          them are busy each gets its share by weight, not its rate"
+        ]
+    );
+    assert!(warnings(&rates.replace("301/min", "300/min")).is_empty());
+    assert_eq!(
+        warnings("tenants: { a: { quota: { rate: 501/s } } }"),
+        [
+            "gw.yaml:1:1: tenants: the tenants' rates add up to 501/s, more than the 500/s of the instance: when all of \
+          them are busy each gets its share by weight, not its rate"
+        ]
+    );
+    let header = |listeners: &str, more: &str| {
+        warnings(&format!(
+            "listeners: [ {listeners} ]\ntenants: {{ a: {{ identify: [ {{ header: {{ name: x-a, value: a }}{more} }} ] }} }}"
+        ))
+    };
+    let (plain, proxied) = (
+        "{ name: p, address: \"127.0.0.1:1\" }",
+        "{ name: q, address: unix:/q, trusted_addresses: [\"::1\"] }",
+    );
+    let warning = "gw.yaml:2:31: tenants.a.identify[0].header: no listener that it may come through has \
+                   `trusted_addresses`, so this header is never believed, name the proxies there";
+    assert_eq!(header(plain, ""), [warning]);
+    assert_eq!(header(&format!("{plain}, {proxied}"), ""), [""; 0]);
+    assert_eq!(header(&format!("{plain}, {proxied}"), ", listener: q"), [""; 0]);
+    assert_eq!(header(&format!("{plain}, {proxied}"), ", listener: p"), [warning]);
+}
+
+#[test]
 fn a_safe_bound_is_lifted_by_name() {
-    let text = "danger_ok: [limits.body.max, routes.body.max]\nlimits: { body: { max: 2MiB } }\n\
+    let text = "danger_ok: [limits.body.max, routes.body.max, limits.rate, limits.in_flight]\n\
+                limits: { body: { max: 2MiB }, rate: 9000/s, in_flight: 8192 }\n\
                 routes: [ { name: a, kind: object, cluster: objects, body: { max: 1GiB } } ]\n";
     let loaded = parse(text).unwrap();
     assert_eq!(loaded.config.limits.body.max, 2 << 20);
+    assert_eq!(
+        (loaded.config.limits.rate.tokens().get(), loaded.config.limits.in_flight.get()),
+        (9000, 8192)
+    );
     assert_eq!(loaded.config.routes[0].body.max, Some(1 << 30));
 }
 

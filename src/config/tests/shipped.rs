@@ -33,7 +33,7 @@ fn every_key_stands_in_the_commented_defaults() {
     }
     let mut all = Vec::new();
     keys(&super::schema(), &mut all);
-    assert!(all.len() > 60, "{all:?}");
+    assert!(all.len() > 120, "{all:?}");
     let missing: Vec<_> = all.iter().filter(|key| !defaults_yaml().contains(&format!("{key}:"))).collect();
     assert!(missing.is_empty(), "not in conf/gateway.yaml: {missing:?}");
 }
@@ -41,12 +41,22 @@ fn every_key_stands_in_the_commented_defaults() {
 /// What a commented key shows must be right too: one wrong word there is copied a thousand times.
 #[test]
 fn the_commented_alternatives_are_right() {
-    let text = defaults_yaml()
+    let (before, tenants) = defaults_yaml().split_once("\ntenants:").unwrap();
+    let (tenants, after) = tenants.split_once("\nlimits:").unwrap();
+    let tenants = tenants
+        .replace("\n    # queue:", "\n    queue:")
+        .replace("\n    # quota:", "\n    quota:")
+        .replace("\n    # principal:", "\n    principal:")
+        .replace("\n    #   ", "\n      ")
+        .replace("\n  # acme:", "\n  acme:")
+        .replace("\n  #  ", "\n   ");
+    let text = format!("{before}\ntenants:{tenants}\nlimits:{after}")
         .replace("    # mode: 0600  ", "    ")
         .replace("      # host: [a", "      host: [a")
         .replace("      # methods:", "      methods:")
         .replace("      # listener:", "      listener:")
         .replace("    # timeout: 5s", "    timeout: 5s")
+        .replace("    # tenants: [acme]", "    tenants: [acme]")
         .replace("    # body: {", "    body: {")
         .replace("hedge: off ", "hedge: { after: p95, budget: 5% } ");
     assert_ne!(text, defaults_yaml());
@@ -58,6 +68,11 @@ fn the_commented_alternatives_are_right() {
     );
     assert!(route.timeout.is_some() && route.body.max.is_some());
     assert!(loaded.config.clusters["objects"].hedge.is_some());
+    let (anonymous, acme) = (&loaded.config.tenants["anonymous"], &loaded.config.tenants["acme"]);
+    assert!(
+        anonymous.queue.is_some() && anonymous.quota.bytes.is_some() && anonymous.principal.burst.is_some()
+    );
+    assert_eq!((acme.identify.len(), acme.id.is_some()), (6, true));
 }
 
 #[test]
@@ -66,6 +81,7 @@ fn the_other_shipped_files_are_right() {
     assert_eq!(lines(&parse(minimal).unwrap_or_else(|errors| panic!("{errors}")).warnings), [""; 0]);
     let production = include_str!("../../../conf/production.yaml");
     let loaded = parse(production).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(loaded.config.tenants.len(), 4);
     assert_eq!(
         lines(&loaded.warnings),
         [

@@ -4,6 +4,7 @@ use super::*;
 
 mod listeners_and_clusters;
 mod routes_and_bounds;
+mod tenants_and_quotas;
 mod yaml;
 
 /// A wrong configuration.
@@ -19,7 +20,7 @@ struct Wrong {
 fn every_mistake_is_named_with_its_place_and_the_fix() {
     let mut failures = Vec::new();
     for Wrong { what, text, says } in
-        [yaml::ALL, listeners_and_clusters::ALL, routes_and_bounds::ALL].concat()
+        [yaml::ALL, listeners_and_clusters::ALL, routes_and_bounds::ALL, tenants_and_quotas::ALL].concat()
     {
         let said: Vec<String> = match parse(text) {
             Ok(_) => Vec::new(),

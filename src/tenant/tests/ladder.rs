@@ -270,7 +270,7 @@ fn equal_evidence_of_two_tenants_is_found_before_any_request() {
     let any = Criteria::default;
     let clash = |a: Vec<Criteria>, b: Vec<Criteria>| {
         Identifier::new(&[tenant("a", a), tenant("b", b)]).err().map(|clashes| {
-            clashes.into_iter().map(|clash| (clash.earlier.1, clash.later.1, clash.kind)).collect::<Vec<_>>()
+            clashes.into_iter().map(|clash| (clash.earlier.1, clash.later.1, clash.kinds)).collect::<Vec<_>>()
         })
     };
     let at = |listener: &str, net: &str| Criteria {
@@ -281,17 +281,17 @@ fn equal_evidence_of_two_tenants_is_found_before_any_request() {
     let key = |header, key| Criteria { api_keys: keys(header, &[key]), ..any() };
     let net = |text| Criteria { networks: vec![network(text)], ..any() };
     for (a, b, want) in [
-        (vec![net("10.0.0.0/8")], vec![net("10.0.0.0/8")], Some(vec![(0, 0, Kind::Address)])),
+        (vec![net("10.0.0.0/8")], vec![net("10.0.0.0/8")], Some(vec![(0, 0, vec![Kind::Address])])),
         (vec![net("10.0.0.0/8")], vec![net("10.0.0.0/9")], None),
         (vec![net("10.0.0.0/8"), net("10.0.0.0/8")], vec![], None),
-        (vec![key("x-a", "k")], vec![key("x-a", "k")], Some(vec![(0, 0, Kind::ApiKey)])),
+        (vec![key("x-a", "k")], vec![key("x-a", "k")], Some(vec![(0, 0, vec![Kind::ApiKey])])),
         (vec![key("x-a", "k")], vec![key("x-b", "k")], None),
-        (vec![at("l", "::2")], vec![at("m", "::3")], Some(vec![(0, 0, Kind::Listener)])),
+        (vec![at("l", "::2")], vec![at("m", "::3")], Some(vec![(0, 0, vec![Kind::Listener, Kind::Address])])),
         (vec![at("l", "::2")], vec![Criteria { networks: vec![], ..at("l", "::3") }], None),
         (
             vec![net("::1"), key("x-a", "k")],
             vec![key("x-a", "k"), net("::1"), net("::1")],
-            Some(vec![(0, 1, Kind::Address), (0, 2, Kind::Address), (1, 0, Kind::ApiKey)]),
+            Some(vec![(0, 1, vec![Kind::Address]), (0, 2, vec![Kind::Address]), (1, 0, vec![Kind::ApiKey])]),
         ),
         (vec![any()], vec![any()], None),
     ] {

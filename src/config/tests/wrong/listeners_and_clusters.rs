@@ -332,7 +332,7 @@ routes: []
         text: "clusters: { objects: [ 1 ] }
 ",
         says: &[
-            "gw.yaml:1:13: clusters.objects: is a list, write a map with the keys protocol, backends, required, balance, tls, timeouts, connections, health, ejection, retry, hedge",
+            "gw.yaml:1:13: clusters.objects: is a list, write a map with the keys protocol, backends, required, in_flight, balance, tls, timeouts, connections, health, ejection, retry, hedge",
         ],
     },
     Wrong {

@@ -14,16 +14,18 @@ pub(super) const ALL: &[Wrong] = &[
     Wrong {
         what: "a key that nothing resembles",
         text: "limits:
-  rate: 500/s
+  speed: 500/s
 ",
-        says: &["gw.yaml:2:3: limits.rate: unknown key, known here: request, body, http2"],
+        says: &[
+            "gw.yaml:2:3: limits.speed: unknown key, known here: rate, burst, in_flight, connections, per_address, penalty, request, body, http2, cost, principals",
+        ],
     },
     Wrong {
         what: "an unknown section",
-        text: "tenants: {}
+        text: "modules: {}
 ",
         says: &[
-            "gw.yaml:1:1: tenants: unknown key, known here: profile, danger_ok, include, server, listeners, admin, clusters, routes, limits, log",
+            "gw.yaml:1:1: modules: unknown key, known here: profile, danger_ok, include, server, listeners, admin, clusters, routes, tenants, limits, admission, degrade, metrics, log",
         ],
     },
     Wrong {
@@ -136,7 +138,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "listeners: public
 ",
         says: &[
-            "gw.yaml:1:12: listeners: `public` is a single value, write a list, each item a map with the keys name, address, protocols, probes, trusted_addresses, mode",
+            "gw.yaml:1:12: listeners: `public` is a single value, write a list, each item a map with the keys name, address, protocols, probes, trusted_addresses, proxy_protocol, mode",
         ],
     },
     Wrong {
@@ -151,7 +153,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "- server
 ",
         says: &[
-            "gw.yaml:1:1: is a list, write a map with the keys profile, danger_ok, include, server, listeners, admin, clusters, routes, limits, log",
+            "gw.yaml:1:1: is a list, write a map with the keys profile, danger_ok, include, server, listeners, admin, clusters, routes, tenants, limits, admission, degrade, metrics, log",
         ],
     },
     Wrong {
@@ -159,7 +161,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "listeners: []
 ",
         says: &[
-            "gw.yaml:1:1: listeners: is empty, write at least one, a map with the keys name, address, protocols, probes, trusted_addresses, mode",
+            "gw.yaml:1:1: listeners: is empty, write at least one, a map with the keys name, address, protocols, probes, trusted_addresses, proxy_protocol, mode",
         ],
     },
     Wrong {
