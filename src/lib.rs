@@ -45,6 +45,7 @@ pub mod metrics;
 pub mod oap;
 pub mod object;
 pub mod proxy;
+pub mod quota;
 pub mod rejection;
 pub mod reload;
 pub mod route;

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("object", &[]),
     ("route", &[]),
     ("tenant", &[]),
+    ("quota", &[]),
     ("upstream", &["oap", "bhttp"]),
     ("admission", &[]),
     ("clock", &[]),
