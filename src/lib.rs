@@ -44,6 +44,7 @@ pub mod logger;
 pub mod metrics;
 pub mod oap;
 pub mod object;
+pub mod pressure;
 pub mod proxy;
 pub mod quota;
 pub mod rejection;

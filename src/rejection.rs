@@ -7,6 +7,13 @@
 
 use std::time::Duration;
 
+use crate::admission::{Busy, Why};
+use crate::quota::{Exhausted, Level, Which};
+use crate::tenant::Denied;
+
+/// How far a wait is spread, in thousandths of it.
+const SPREAD: u32 = 125;
+
 /// The machine-readable reason of a rejection. Append-only: clients, dashboards and alerts hold on to the words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -23,6 +30,16 @@ pub enum Reason {
     Method,
     /// No route matches host and path.
     NoRoute,
+    /// No evidence, or wrong evidence, for who is asking.
+    Unauth,
+    /// Who is asking may not.
+    Forbidden,
+    /// No token is left.
+    Quota,
+    /// Writes are being shed.
+    Degraded,
+    /// No place in flight.
+    Busy,
     /// The body is longer than its cap.
     BodyCap,
     /// The body's digest is not the address in the path.
@@ -41,13 +58,18 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, so that each metric series exists from the start.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::Slow,
         Self::Uri,
         Self::Headers,
         Self::Method,
         Self::NoRoute,
+        Self::Unauth,
+        Self::Forbidden,
+        Self::Quota,
+        Self::Degraded,
+        Self::Busy,
         Self::BodyCap,
         Self::DigestMismatch,
         Self::Upstream,
@@ -66,6 +88,11 @@ impl Reason {
             Self::Headers => "headers",
             Self::Method => "method",
             Self::NoRoute => "no_route",
+            Self::Unauth => "unauth",
+            Self::Forbidden => "forbidden",
+            Self::Quota => "quota",
+            Self::Degraded => "degraded",
+            Self::Busy => "busy",
             Self::BodyCap => "body_cap",
             Self::DigestMismatch => "digest_mismatch",
             Self::Upstream => "upstream",
@@ -85,6 +112,10 @@ impl Reason {
             Self::Headers => 431,
             Self::Method => 405,
             Self::NoRoute => 404,
+            Self::Unauth => 401,
+            Self::Forbidden => 403,
+            Self::Quota | Self::Busy => 429,
+            Self::Degraded => 503,
             Self::BodyCap => 413,
             Self::DigestMismatch => 422,
             Self::Upstream => 502,
@@ -105,6 +136,8 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
     /// The methods that exist, for 405.
     pub allow: Option<String>,
+    /// A quota of the client's own, for 429 `quota`.
+    pub quota: Option<(Which, Level)>,
     /// More for the operator's log; never sent to the client.
     pub detail: Option<String>,
 }
@@ -113,7 +146,14 @@ impl Rejection {
     /// A rejection for `reason`, with the shortest honest `retry-after` where the status asks for one.
     pub fn new(reason: Reason) -> Self {
         let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
-        Self { reason, retry_after, allow: None, detail: None }
+        Self { reason, retry_after, allow: None, quota: None, detail: None }
+    }
+
+    /// A rejection for `reason` until `wait` is over; spread upward, so that those who were refused together do not come
+    /// back together (http.md §1: jitter only upward).
+    pub fn later(reason: Reason, wait: Duration) -> Self {
+        let spread = wait.saturating_mul(fastrand::u32(0..=SPREAD)) / 1000;
+        Self { retry_after: Some(wait.saturating_add(spread)), ..Self::new(reason) }
     }
 
     /// Adds a sentence for the log.
@@ -138,6 +178,35 @@ impl Rejection {
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
         Self::new(reason)
+    }
+}
+
+impl From<Exhausted> for Rejection {
+    fn from(no: Exhausted) -> Self {
+        let quota = no.level.map(|level| (no.which, level));
+        Self { quota, ..Self::later(Reason::Quota, no.retry_after) }.because(no.which.as_str())
+    }
+}
+
+impl From<Busy> for Rejection {
+    fn from(no: Busy) -> Self {
+        let why = match no.why {
+            Why::QueueFull => "its queue is full",
+            Why::WouldWait => "it would wait too long",
+            Why::WaitedTooLong => "it waited too long",
+            Why::Outbid => "its tenant queues most",
+        };
+        Self::later(Reason::Busy, no.retry_after).because(why)
+    }
+}
+
+impl From<Denied> for Rejection {
+    fn from(no: Denied) -> Self {
+        let reason = match no {
+            Denied::Wrong(_) => Reason::Unauth,
+            Denied::Ambiguous(_) | Denied::NotAllowed => Reason::Forbidden,
+        };
+        Self::new(reason).because(no.to_string())
     }
 }
 

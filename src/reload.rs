@@ -85,8 +85,9 @@ impl Reloading {
             return Err(Refused(fixed));
         }
         let before = self.state.snapshot.load_full();
-        let snapshot = Snapshot::compile(&loaded.config, &self.state.around, Some(&before))
-            .map_err(|why| Refused(vec![why]))?;
+        let snapshot =
+            Snapshot::compile(&loaded.config, &self.state.around, &self.state.quotas, Some(&before))
+                .map_err(|why| Refused(vec![why]))?;
         let generation = snapshot.generation;
         logger::set_level(loaded.config.log.level);
         self.state.put_in_force(Arc::new(snapshot));

@@ -7,6 +7,7 @@
 //! It does not read requests: [`HttpServerApp`] does.
 
 mod acceptor;
+mod connection;
 mod drain;
 pub mod guard;
 mod socket;
@@ -27,9 +28,10 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
 use self::acceptor::{Accepted, Acceptor, Listening};
+pub use self::connection::Connection;
 pub use self::drain::{Drain, Open};
 pub use self::socket::Socket;
-use self::workers::Workers;
+use self::workers::{Late, Workers};
 use crate::clock;
 
 /// The client's side of an HTTP/2 connection begins with these bytes (RFC 9113 §3.4).
@@ -153,19 +155,26 @@ pub struct Accepting<S> {
     threads: usize,
     endpoints: Vec<Endpoint<S>>,
     drain: Arc<Drain>,
+    late: Late,
 }
 
 impl<S> Accepting<S> {
     /// A service called `name` on `threads` threads that accepts on every endpoint until `drain` begins.
     pub fn new(name: &'static str, threads: usize, endpoints: Vec<Endpoint<S>>, drain: Arc<Drain>) -> Self {
-        Self { name, threads, endpoints, drain }
+        Self { name, threads, endpoints, drain, late: Arc::new(|_| {}) }
+    }
+
+    /// Tells `late` by how much a thread came too late to what was due, several times a second.
+    #[must_use]
+    pub fn noting(self, late: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { late: Arc::new(late), ..self }
     }
 }
 
 #[async_trait]
 impl<S: Serves> Service for Accepting<S> {
     async fn start_service(&mut self, _fds: Option<ListenFds>, _shutdown: ShutdownWatch, _per_fd: usize) {
-        let workers = Arc::new(Workers::find(self.threads).await);
+        let workers = Arc::new(Workers::find(self.threads, &self.late).await);
         let accepting: Vec<_> = std::mem::take(&mut self.endpoints)
             .into_iter()
             .map(|endpoint| {

@@ -25,6 +25,8 @@ use pingora_core::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::connection::Connection;
+
 /// Writes below this many bytes are gathered until the next flush or a larger write.
 const GATHER: usize = 4 * 1024;
 /// Buffers that go into one system call, the gathered one included.
@@ -46,6 +48,8 @@ pub struct Socket {
     peeked: BytesMut,
     unsent: BytesMut,
     digest: Arc<SocketDigest>,
+    /// What its requests share.
+    shared: Option<Arc<ProxyDigest>>,
     accepted: SystemTime,
 }
 
@@ -56,18 +60,22 @@ impl Socket {
         drop(stream.set_nodelay(true));
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         drop(digest.peer_addr.set(Some(PeerAddr::from(peer))));
-        Self::new(Transport::Tcp(stream), digest, accepted)
+        let connection = Connection { peer: Some(peer), ..Connection::default() };
+        Self::new(Transport::Tcp(stream), digest, connection, accepted)
     }
 
     /// Wraps a connection to a Unix socket.
     pub fn unix(stream: UnixStream, accepted: SystemTime) -> Self {
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         drop(digest.peer_addr.set(None));
-        Self::new(Transport::Unix(stream), digest, accepted)
+        let uid = stream.peer_cred().ok().map(|who| who.uid());
+        let connection = Connection { uid, ..Connection::default() };
+        Self::new(Transport::Unix(stream), digest, connection, accepted)
     }
 
-    fn new(transport: Transport, digest: SocketDigest, accepted: SystemTime) -> Self {
+    fn new(transport: Transport, digest: SocketDigest, connection: Connection, accepted: SystemTime) -> Self {
         Self {
+            shared: Arc::new(connection).digest(),
             transport,
             peeked: BytesMut::new(),
             unsent: BytesMut::new(),
@@ -267,7 +275,7 @@ impl GetTimingDigest for Socket {
 
 impl GetProxyDigest for Socket {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        self.shared.clone()
     }
 }
 

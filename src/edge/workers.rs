@@ -20,6 +20,9 @@ const PULSE: Duration = Duration::from_millis(100);
 /// Spawns before giving up on meeting every thread; each meets one at random.
 const TRIES_A_THREAD: usize = 64;
 
+/// Who is told how late a worker is.
+pub(super) type Late = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// The workers of the runtime that this runs on.
 pub(super) struct Workers(Vec<Worker>);
 
@@ -31,7 +34,9 @@ struct Worker {
 
 impl Workers {
     /// Finds the `threads` workers of the current runtime, which hands out one at random.
-    pub(super) async fn find(threads: usize) -> Self {
+    ///
+    /// `late` is told by how much a worker came too late to its pulse.
+    pub(super) async fn find(threads: usize, late: &Late) -> Self {
         let mut found = HashMap::new();
         for _ in 0..threads.saturating_mul(TRIES_A_THREAD) {
             let here = async { (std::thread::current().id(), Handle::current()) };
@@ -43,7 +48,7 @@ impl Workers {
             }
         }
         let worker = |runtime: Handle| {
-            drop(runtime.spawn(pulse()));
+            drop(runtime.spawn(pulse(Arc::clone(late))));
             Worker { runtime, open: Arc::default() }
         };
         Self(found.into_values().map(worker).collect())
@@ -62,11 +67,12 @@ impl Workers {
     }
 }
 
-async fn pulse() {
+async fn pulse(late: Late) {
     let mut beat = tokio::time::interval(PULSE);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let _at = beat.tick().await;
+        let due = beat.tick().await;
+        late(due.elapsed());
     }
 }
 
@@ -101,7 +107,7 @@ mod tests {
         let runtime = Runtime::new_no_steal(3, "workers");
         let (told, mut seen) = mpsc::unbounded_channel::<ThreadId>();
         let count = async move {
-            let workers = Workers::find(3).await;
+            let workers = Workers::find(3, &(Arc::new(|_| {}) as Late)).await;
             for _ in 0..30 {
                 let told = told.clone();
                 workers.spawn(async move {

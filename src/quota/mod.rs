@@ -248,6 +248,29 @@ impl Quotas {
         ask: &Ask<'_, P>,
         now: Instant,
     ) -> Result<Taken, Exhausted> {
+        self.decide(address, ask, true, now)
+    }
+
+    /// Whether [`take`](Self::take) would find what it asks for; nothing is taken.
+    ///
+    /// # Errors
+    /// [`Exhausted`]
+    pub fn look<P: Hash>(
+        &self,
+        address: Option<IpAddr>,
+        ask: &Ask<'_, P>,
+        now: Instant,
+    ) -> Result<Taken, Exhausted> {
+        self.decide(address, ask, false, now)
+    }
+
+    fn decide<P: Hash>(
+        &self,
+        address: Option<IpAddr>,
+        ask: &Ask<'_, P>,
+        takes: bool,
+        now: Instant,
+    ) -> Result<Taken, Exhausted> {
         let now = self.ticks(now);
         let policy = self.policy.load();
         let tables = self.tables.load();
@@ -285,6 +308,9 @@ impl Quotas {
             }
             (Ok(_), Some(worst)) => return Err(worst),
         };
+        if !takes {
+            return Ok(Taken { own: None, shadowed: verdict.shadowed });
+        }
         share.take(grant, &mut buckets.guarantee, now);
         drop(share);
         let mut own = None;

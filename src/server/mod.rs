@@ -5,6 +5,7 @@
 //! nothing is left to wait for.
 
 mod face;
+mod measuring;
 
 use std::io;
 use std::path::PathBuf;
@@ -19,14 +20,16 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::face::{Control, Public};
+use self::measuring::Measuring;
 use crate::access_log::{Log, Writer};
 use crate::admin::Admin;
 use crate::cluster::{Keeper, Surroundings};
 use crate::config::{self, Config, LogTarget, Protocol};
 use crate::edge::{self, Accepting, Bound, Drain, Endpoint, Protocols};
 use crate::metrics::Metrics;
+use crate::quota::Quotas;
 use crate::reload::{OnSignal, Reloading};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 use crate::state::State;
 use crate::{clock, embedded, logger};
 
@@ -72,8 +75,9 @@ pub fn run(config: Config, path: Option<PathBuf>) -> Result<(), StartError> {
     let metrics = Metrics::new().map_err(|e| StartError::Policy(e.to_string()))?;
     let runtime_dir = embedded::RuntimeDir::new(&config)?;
     let around = Surroundings::new(&metrics, &runtime_dir.socket());
-    let snapshot = Snapshot::compile(&config, &around, None).map_err(StartError::Policy)?;
-    let state = State::new(snapshot, around, log.clone());
+    let quotas = Arc::new(Quotas::new(snapshot::quotas(&config), clock::now()));
+    let snapshot = Snapshot::compile(&config, &around, &quotas, None).map_err(StartError::Policy)?;
+    let state = State::new(snapshot, around, quotas, log.clone());
     serve(config, path, &state, &runtime_dir)?;
     log.event(clock::wall(), "info", "stopped", &[]);
     drop(writer);
@@ -111,11 +115,16 @@ fn serve(
     let admins = admin(&config, state, &reloading)?;
     let admin_drain = Drain::new();
     let keeper = server.add_service(Keeper::new(Arc::clone(state), runtime_dir.embedded()));
-    let public = server.add_service(Accepting::new("public", workers, listeners, Arc::clone(&state.drain)));
+    let public =
+        server.add_service(Accepting::new("public", workers, listeners, Arc::clone(&state.drain)).noting({
+            let lag = state.pressure.lag.clone();
+            move |late| lag.note(late)
+        }));
     // Who connects before the embedded store listens waits in the listener's queue.
     public.add_dependency(keeper);
     drop(server.add_service(Accepting::new("admin", ADMIN_THREADS, admins, admin_drain)));
     drop(server.add_service(background_service("reload", OnSignal(reloading))));
+    drop(server.add_service(background_service("pressure", Measuring(Arc::clone(state)))));
     server.run(RunArgs { shutdown_signal: Box::new(Stop { state: Arc::clone(state) }) });
     Ok(())
 }

@@ -3,15 +3,23 @@
 //!
 //! What outlives a configuration (connections, health, buckets) is not here but in what `Cluster` refers to.
 
+mod stages;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+pub use self::stages::{Costs, Tenant};
+use crate::admission::overload::Shed;
+use crate::admission::{self, Bound, overload};
 use crate::cluster::{Cluster, Surroundings};
-use crate::config::{AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
+use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
 use crate::metrics::RouteMetrics;
+use crate::quota::{self, PenaltyPolicy, Quotas};
 use crate::route::{Table, target};
+use crate::tenant::{self, Allowed, Identifier, TenantIndex};
 
 /// What a route does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +38,16 @@ pub struct Route {
     pub kind: Kind,
     /// Where its requests go.
     pub cluster: Arc<Cluster>,
+    /// The cluster, to those who know it by a number.
+    pub cluster_number: u64,
+    /// What the cluster carries at once.
+    pub cluster_in_flight: Bound,
+    /// Whom it serves.
+    pub tenants: Allowed,
+    /// Divides what its requests cost.
+    pub weight: NonZeroU32,
+    /// When its writes are shed.
+    pub shed: Shed,
     /// Request head received to answer's head sent.
     pub timeout: Duration,
     /// Bytes of a request's body.
@@ -119,6 +137,28 @@ pub struct Snapshot {
     pub routes: Table<Arc<Route>>,
     /// Every cluster, by name.
     pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// Who is asking.
+    pub identifier: Identifier,
+    /// Every tenant, by its index.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// How often all may ask.
+    pub quotas: quota::Policy,
+    /// Tokens that a request takes.
+    pub costs: Costs,
+    /// What becomes of connections that go on asking.
+    pub penalty: PenaltyPolicy,
+    /// Who is served first.
+    pub admission: admission::Policy,
+    /// Bodies up to this are gathered before their request is admitted.
+    pub gather: u64,
+    /// All of these together.
+    pub gather_total: u64,
+    /// When writes are shed.
+    pub overload: overload::Policy,
+    /// Tenants with series of their own.
+    pub tenant_series: u32,
+    /// Whether answers tell how long they took.
+    pub server_timing: bool,
     /// A cluster's backend is the store in this process.
     pub wants_embedded: bool,
     /// Every listener, by name.
@@ -139,7 +179,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// A sentence, when a file that the configuration names has changed since it was checked.
-    pub fn compile(config: &Config, around: &Surroundings, before: Option<&Self>) -> Result<Self, String> {
+    pub fn compile(
+        config: &Config,
+        around: &Surroundings,
+        quotas: &Quotas,
+        before: Option<&Self>,
+    ) -> Result<Self, String> {
         let metrics = &around.metrics;
         let mut clusters = BTreeMap::new();
         for (name, cluster) in &config.clusters {
@@ -148,6 +193,19 @@ impl Snapshot {
                 .map_err(|e| format!("clusters.{name}: {e}"))?;
             drop(clusters.insert(name.to_string(), compiled));
         }
+        let tenants = config.tenants.iter().map(|(name, tenant)| {
+            Arc::new(Tenant {
+                name: name.to_string(),
+                id: tenant.id.map_or(0, |id| id.number()),
+                quota: stages::tenant_quota(tenant),
+                buckets: quotas.tenant(name.as_str()),
+                admission: stages::tenant_admission(tenant, config),
+                metrics: before
+                    .and_then(|before| before.tenant_named(name.as_str()))
+                    .map_or_else(|| metrics.tenant(name.as_str()), |old| Arc::clone(&old.metrics)),
+            })
+        });
+        let tenants: Vec<_> = tenants.collect();
         let mut rules = Vec::new();
         for route in &config.routes {
             let cluster = clusters
@@ -160,6 +218,14 @@ impl Snapshot {
                     RouteKind::Proxy => Kind::Proxy,
                 },
                 cluster: Arc::clone(cluster),
+                cluster_number: stages::number(route.cluster.as_str()),
+                cluster_in_flight: config
+                    .clusters
+                    .get(&route.cluster)
+                    .map_or(Bound::Auto, |cluster| stages::bound(cluster.in_flight)),
+                tenants: allowed(route, &tenants),
+                weight: route.weight,
+                shed: stages::shed(route.shed),
                 timeout: route.timeout.unwrap_or(config.limits.request.timeout),
                 body_max: route.body.max.unwrap_or(config.limits.body.max),
                 encoded_slash: match route.encoded_slash {
@@ -177,6 +243,17 @@ impl Snapshot {
             generation: before.map_or(1, |before| before.generation.saturating_add(1)),
             routes: Table::new(rules),
             clusters,
+            identifier: identifier(config)?,
+            tenants,
+            quotas: stages::quotas(config),
+            costs: Costs::new(&config.limits.cost),
+            penalty: PenaltyPolicy { after: config.limits.penalty.after, delay: config.limits.penalty.delay },
+            admission: stages::admission(config),
+            gather: config.admission.gather,
+            gather_total: config.admission.gather_total,
+            overload: stages::overload(config),
+            tenant_series: config.metrics.tenants,
+            server_timing: config.log.server_timing,
             wants_embedded: config.clusters.values().any(|cluster| cluster.backends == Backends::Embedded),
             listeners: config.listeners.iter().map(listener_policy).collect(),
             connections: ConnectionLimits {
@@ -200,13 +277,67 @@ impl Snapshot {
         })
     }
 
-    /// It is in force now.
-    pub fn take_effect(&self) {
+    /// It is in force now; `before` was.
+    pub fn take_effect(&self, before: &Self, quotas: &Quotas, now: Instant) {
         self.clusters.values().for_each(|cluster| cluster.take_effect());
+        let old = |tenant: &Arc<Tenant>| before.tenant_named(&tenant.name).map(|old| &old.quota);
+        let changes = self.tenants.iter().map(|tenant| (&tenant.buckets, old(tenant), &tenant.quota));
+        quotas.configure(self.quotas, changes, now);
+    }
+
+    /// Its clusters, to those who know them by numbers.
+    pub fn cluster_numbers(&self) -> impl Iterator<Item = u64> {
+        self.clusters.keys().map(|name| stages::number(name))
+    }
+
+    /// Whether it has the cluster with that number.
+    pub fn has_cluster(&self, number: u64) -> bool {
+        self.cluster_numbers().any(|known| known == number)
+    }
+
+    /// The tenant of that name.
+    pub fn tenant_named(&self, name: &str) -> Option<&Arc<Tenant>> {
+        let at = self.tenants.binary_search_by(|tenant| tenant.name.as_str().cmp(name)).ok()?;
+        self.tenants.get(at)
+    }
+
+    /// The tenant at an index that the generation's own identifier gave.
+    pub fn tenant(&self, index: TenantIndex) -> Option<&Arc<Tenant>> {
+        self.tenants.get(usize::try_from(index.0).unwrap_or(usize::MAX))
     }
 }
 
 fn listener_policy(listener: &Listener) -> (String, ListenerPolicy) {
     let policy = ListenerPolicy { trusted: listener.trusted_addresses.clone(), probes: listener.probes };
     (listener.name.to_string(), policy)
+}
+
+/// How often all may ask, as `config` has it.
+pub fn quotas(config: &Config) -> quota::Policy {
+    stages::quotas(config)
+}
+
+/// The index of a tenant is its place in the configuration, which is in the order of names.
+fn identifier(config: &Config) -> Result<Identifier, String> {
+    let policies: Vec<_> = config
+        .tenants
+        .iter()
+        .map(|(name, tenant)| tenant::Policy {
+            name: name.to_string(),
+            identify: tenant.identify.iter().map(config::Identify::criteria).collect(),
+        })
+        .collect();
+    // Checked with its places when the configuration was read.
+    Identifier::new(&policies).map_err(|clashes| format!("tenants: {clashes:?}"))
+}
+
+fn allowed(route: &config::Route, tenants: &[Arc<Tenant>]) -> Allowed {
+    if route.tenants.is_empty() {
+        return Allowed::EVERYBODY;
+    }
+    let index = |name: &config::Name| {
+        let at = tenants.binary_search_by(|tenant| tenant.name.as_str().cmp(name.as_str())).ok()?;
+        u32::try_from(at).ok().map(TenantIndex)
+    };
+    Allowed::only(route.tenants.iter().filter_map(index))
 }

@@ -3,6 +3,8 @@
 //!
 //! The registry belongs to a gateway, not to the process: two gateways live in one test.
 
+mod tenants;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use self::tenants::Families;
+pub use self::tenants::TenantMetrics;
 use crate::rejection::Reason;
 
 /// A request's method as a label: the ones HTTP knows, or `OTHER`.
@@ -36,7 +40,8 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Self; 8] =
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Self; 8] =
         [Self::Get, Self::Head, Self::Post, Self::Put, Self::Delete, Self::Patch, Self::Options, Self::Other];
 
     /// The label for a method as it came.
@@ -101,6 +106,8 @@ pub struct RouteMetrics {
     latency: [Histogram; Method::ALL.len()],
     /// `inflight_requests{route}`
     pub inflight: IntGauge,
+    /// `busy_rejections_total{route}`
+    pub busy: IntCounter,
     /// `bytes_in_total{route}`
     pub bytes_in: IntCounter,
     /// `bytes_out_total{route}`
@@ -135,6 +142,10 @@ pub struct Metrics {
     bytes_in: IntCounterVec,
     bytes_out: IntCounterVec,
     rejected: IntCounterVec,
+    busy: IntCounterVec,
+    tenants: Families,
+    /// `gateway_degraded`: 1 while writes are shed.
+    pub degraded: IntGauge,
     /// `integrity_fail_total`: objects whose bytes were not what their address says.
     pub integrity_fail: IntCounter,
     /// `readyz_fail_total{key}`
@@ -162,6 +173,12 @@ impl Metrics {
         let latency =
             HistogramOpts::new("request_latency_seconds", "Whole time of a request, by route and method.")
                 .buckets(prometheus::exponential_buckets(0.000_25, 2.0, 17)?);
+        // 0.1 ms to 1.6 s: from a place that was free at once to the longest wait that is worth its while.
+        let wait = HistogramOpts::new(
+            "gateway_drr_wait_seconds",
+            "How long requests waited for a place in flight, by tenant.",
+        )
+        .buckets(prometheus::exponential_buckets(0.000_1, 2.0, 15)?);
         let metrics = Self {
             requests: counters(
                 &registry,
@@ -174,6 +191,28 @@ impl Metrics {
             bytes_in: counters(&registry, "bytes_in_total", "Body bytes read from clients.", &["route"])?,
             bytes_out: counters(&registry, "bytes_out_total", "Body bytes sent to clients.", &["route"])?,
             rejected: counters(&registry, "rejected_total", "Requests refused, by reason.", &["reason"])?,
+            busy: counters(
+                &registry,
+                "busy_rejections_total",
+                "Requests that found no place in flight, by route.",
+                &["route"],
+            )?,
+            tenants: Families {
+                exhaustions: counters(
+                    &registry,
+                    "gateway_quota_exhaustions_total",
+                    "Requests beyond a quota, refused or in shadow, by tenant.",
+                    &["tenant"],
+                )?,
+                wait: register(&registry, HistogramVec::new(wait, &["tenant"])?)?,
+                depth: gauges(
+                    &registry,
+                    "gateway_drr_queue_depth",
+                    "Requests that wait for a place in flight, by tenant.",
+                    &["tenant"],
+                )?,
+            },
+            degraded: register(&registry, IntGauge::new("gateway_degraded", "1 while writes are shed.")?)?,
             integrity_fail: register(
                 &registry,
                 IntCounter::new(
@@ -244,9 +283,30 @@ impl Metrics {
             common: Default::default(),
             latency: Method::ALL.map(|m| self.latency.with_label_values(&[name, m.as_str()])),
             inflight: self.inflight.with_label_values(&[name]),
+            busy: self.busy.with_label_values(&[name]),
             bytes_in: self.bytes_in.with_label_values(&[name]),
             bytes_out: self.bytes_out.with_label_values(&[name]),
         })
+    }
+
+    /// What the tenant called `name` counts; of its own once it is ranked.
+    pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
+        self.tenants.tenant(name)
+    }
+
+    /// Gives the busiest of `tenants` series of their own, `most` at most.
+    pub fn rank_tenants<'a>(&self, tenants: impl Iterator<Item = &'a Arc<TenantMetrics>>, most: usize) {
+        self.tenants.rank(tenants, most);
+    }
+
+    /// Takes away the series of a tenant that is no more.
+    pub fn forget_tenant(&self, name: &str) {
+        self.tenants.forget(name);
+    }
+
+    /// How many requests of each tenant wait now; of the others none do.
+    pub fn set_queue_depths<'a>(&self, waiting: impl Iterator<Item = (&'a TenantMetrics, u32)>) {
+        self.tenants.depths(waiting);
     }
 
     /// Counts a rejection under the word that answer and log carry.

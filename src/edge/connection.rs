@@ -1,0 +1,38 @@
+//! What is known of a connection, shared by all requests that come on it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pingora_core::protocols::Digest;
+use pingora_core::protocols::raw_connect::ProxyDigest;
+use pingora_http::ResponseHeader;
+
+use crate::quota::Penalty;
+use crate::tenant::proxy_protocol::Source;
+
+/// A connection.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// The other end; `None` on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// The user at the other end of a Unix socket.
+    pub uid: Option<u32>,
+    /// What the PROXY protocol said, if it was spoken.
+    pub proxied: Option<Source>,
+    /// What comes of asking on after a refusal.
+    pub penalty: Penalty,
+}
+
+impl Connection {
+    /// The connection of a session, by what Pingora hands over from the socket to its sessions, over either version of HTTP.
+    pub fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
+        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// As Pingora hands it over: it knows of no other place for it.
+    pub(super) fn digest(self: &Arc<Self>) -> Option<Arc<ProxyDigest>> {
+        // The answer of a proxy that there was none of.
+        let head = ResponseHeader::build_no_case(200, Some(0)).ok()?;
+        Some(Arc::new(ProxyDigest::new(Box::new(head), Some(Box::new(Arc::clone(self))))))
+    }
+}
