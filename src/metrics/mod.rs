@@ -142,6 +142,7 @@ pub struct Metrics {
     bytes_in: IntCounterVec,
     bytes_out: IntCounterVec,
     rejected: IntCounterVec,
+    read_before: IntCounterVec,
     busy: IntCounterVec,
     tenants: Families,
     /// `gateway_degraded`: 1 while writes are shed.
@@ -191,6 +192,12 @@ impl Metrics {
             bytes_in: counters(&registry, "bytes_in_total", "Body bytes read from clients.", &["route"])?,
             bytes_out: counters(&registry, "bytes_out_total", "Body bytes sent to clients.", &["route"])?,
             rejected: counters(&registry, "rejected_total", "Requests refused, by reason.", &["reason"])?,
+            read_before: counters(
+                &registry,
+                "rejected_body_bytes_read_total",
+                "Body bytes that had been read of requests when they were refused, by reason.",
+                &["reason"],
+            )?,
             busy: counters(
                 &registry,
                 "busy_rejections_total",
@@ -271,6 +278,7 @@ impl Metrics {
         }
         for reason in Reason::ALL {
             drop(metrics.rejected.with_label_values(&[reason.as_str()]));
+            drop(metrics.read_before.with_label_values(&[reason.as_str()]));
         }
         Ok(Arc::new(metrics))
     }
@@ -317,6 +325,11 @@ impl Metrics {
     /// Counts a reload.
     pub fn on_reload(&self, result: ReloadResult) {
         self.config_reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Counts body bytes that had been read when a request was refused.
+    pub fn on_read_before(&self, reason: Reason, bytes: u64) {
+        self.read_before.with_label_values(&[reason.as_str()]).inc_by(bytes);
     }
 
     /// Counts an OAP/1 peer that broke a rule of oap1 §2.

@@ -1,10 +1,11 @@
-//! The way of a request, cheapest question first (http.md §1). Nothing is sent upstream before the last line.
+//! The way of a request, cheapest question first (http.md §1). Nothing is sent upstream before the last line, and not one
+//! byte of a body is read before the quota has said yes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{Method, header};
-use pingora_core::Result;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
@@ -12,80 +13,210 @@ use super::body::UploadGate;
 use super::correlation::CorrelationId;
 use super::ctx::{Admitted, InFlight, RequestCtx, Stage};
 use super::fields::{self, Origin};
+use super::gather::{self, Failed};
+use super::meter::Meter;
 use super::peer::Repeats;
-use super::{Gateway, respond};
-use crate::admin;
+use super::{Gateway, queue, respond};
+use crate::edge::Connection;
 use crate::object::{self, Address};
+use crate::quota::Ask;
 use crate::rejection::{Reason, Rejection};
 use crate::route::{NoMatch, target};
-use crate::snapshot::{Kind, Route, Snapshot};
+use crate::snapshot::{Kind, ListenerPolicy, Route, Snapshot, Tenant};
+use crate::tenant::client::{Client, Speaker};
+use crate::tenant::{Evidence, Principal};
+use crate::{admin, clock, metrics};
 
 /// Pingora's `request_filter`: admits the request, or answers it. `true`: answered.
 pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
     ctx.correlation = CorrelationId::of(session.req_header(), millis(ctx));
     ctx.peer = session.client_addr().and_then(|addr| addr.as_inet()).copied();
+    ctx.connection = Connection::of(session.digest()).cloned();
     let policy = gw.state.snapshot.load_full(); // one generation for the whole request
     let stays = !gw.state.drain.has_begun();
     session.set_keepalive(stays.then(|| policy.limits.idle.as_secs().max(1)));
     session.set_pipelining_enabled(true);
     session.set_read_timeout(None);
-    let listener = policy.listeners.get(&gw.listener);
-    if listener.is_some_and(|listener| listener.probes) && probe(gw, session).await? {
+    let Some(listener) = policy.listeners.get(&gw.listener) else {
+        return refuse(session, ctx, Reason::Internal.into()).await;
+    };
+    if listener.probes && probe(gw, session).await? {
         return Ok(true);
     }
-    match admit(gw, &policy, session.req_header(), ctx.started) {
-        Ok((route, object, gate)) => {
-            let host = host_of(session.req_header()).unwrap_or_default().to_owned();
-            let origin = Origin {
-                peer: ctx.peer,
-                trusted: listener.is_some_and(|listener| listener.trusts(ctx.peer)),
-            };
-            if let Err(no) = fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation) {
-                return refuse(session, ctx, no).await;
-            }
-            ctx.stage = Stage::Admitted(Box::new(Admitted {
-                deadline: ctx.started + route.timeout,
-                authority: host,
-                repeats: Repeats::new(&route.cluster),
-                _inflight: InFlight::new(&route.metrics.inflight),
-                policy,
-                route,
-                gate,
-                object,
-                attempt: None,
-                tried: Vec::new(),
-                download: None,
-            }));
+    match admit(gw, &policy, listener, session, ctx).await {
+        Ok(admitted) => {
+            ctx.stage = Stage::Admitted(admitted);
             Ok(false)
         }
-        Err(no) => refuse(session, ctx, no).await,
+        Err(Failed::Rejected(no)) => refuse(session, ctx, no).await,
+        Err(Failed::Left) => {
+            ctx.client_left();
+            Error::e_explain(ErrorType::ConnectionClosed, "the client left")
+        }
     }
 }
 
-fn admit(
+impl From<Rejection> for Failed {
+    fn from(no: Rejection) -> Self {
+        Self::Rejected(no)
+    }
+}
+
+/// The questions, in their order.
+async fn admit(
     gw: &Gateway,
-    policy: &Snapshot,
+    policy: &Arc<Snapshot>,
+    listener: &ListenerPolicy,
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+) -> Result<Box<Admitted>, Failed> {
+    let head = session.req_header();
+    let (route, object) = find(gw, policy, head)?; // where to
+    let who = identify(gw, policy, listener, head, ctx)?; // 1 who
+    route.tenants.check(who.index).map_err(Rejection::from)?;
+    take_tokens(gw, policy, &who, &head.method, ctx).await?; // 2 how often
+    check_pressure(gw, route, &head.method)?; //   writes are shed first
+    let mut gate = check_caps(route, object, head)?; // 3 how much
+    let route = Arc::clone(route);
+    let host = host_of(head)?.to_owned();
+    let origin = Origin { peer: ctx.peer, trusted: who.client.trusted };
+    fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation)?;
+    // A small body takes no place while it arrives.
+    let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await?;
+    let permit = queue::enter(gw, session, &route, &who, ctx).await?; // 4 who first
+    let uploading = gathered.as_ref().map(|gathered| gathered.took).unwrap_or_default();
+    Ok(Box::new(Admitted {
+        // http.md §7: the time that the client itself needs to upload is excepted.
+        deadline: ctx.started + uploading + route.timeout,
+        authority: host,
+        repeats: Repeats::new(&route.cluster),
+        _inflight: InFlight::new(&route.metrics.inflight),
+        tenant_id: who.tenant.id,
+        meter: Meter::of(&gw.state.quotas, &who.tenant),
+        policy: Arc::clone(policy),
+        route,
+        gate,
+        object,
+        gathered,
+        permit,
+        attempt: None,
+        tried: Vec::new(),
+        download: None,
+    }))
+}
+
+/// Who asks, as far as it is cheap to say.
+pub(super) struct Who {
+    pub tenant: Arc<Tenant>,
+    index: crate::tenant::TenantIndex,
+    pub principal: Principal,
+    client: Client,
+}
+
+fn find<'a>(
+    gw: &Gateway,
+    policy: &'a Snapshot,
     head: &RequestHeader,
-    _now: Instant,
-) -> Result<(Arc<Route>, Option<Address>, UploadGate), Rejection> {
+) -> Result<(&'a Arc<Route>, Option<Address>), Rejection> {
     check_size(policy, head)?;
     let host = host_of(head)?;
     let path = path_of(head)?;
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Rejection::method(String::new()));
     }
-    let route = policy.routes.find(target::name_of(host), path, head.method.as_str(), &gw.listener).map_err(
-        |no| match no {
-            NoMatch::NoRoute => Rejection::new(Reason::NoRoute),
-            NoMatch::Method { allow } => Rejection::method(allow.join(", ")),
-        },
-    )?;
+    let found = policy.routes.find(target::name_of(host), path, head.method.as_str(), &gw.listener);
+    let route = found.map_err(|no| match no {
+        NoMatch::NoRoute => Rejection::new(Reason::NoRoute),
+        NoMatch::Method { allow } => Rejection::method(allow.join(", ")),
+    })?;
     target::check_path(path, route.encoded_slash)
         .map_err(|e| Rejection::new(Reason::Malformed).because(e.to_string()))?;
     let object = match route.kind {
         Kind::Object => object_of(&head.method, path)?,
         Kind::Proxy => None,
     };
+    Ok((route, object))
+}
+
+// http.md §2: the ladder of evidence.
+fn identify(
+    gw: &Gateway,
+    policy: &Snapshot,
+    listener: &ListenerPolicy,
+    head: &RequestHeader,
+    ctx: &mut RequestCtx,
+) -> Result<Who, Rejection> {
+    let connection = ctx.connection.as_deref();
+    let proxied = connection.and_then(|connection| connection.proxied);
+    let speaker = Speaker::new(ctx.peer.map(|peer| peer.ip()), proxied, &listener.trusted);
+    let client = speaker.client(&head.headers, &listener.trusted);
+    let evidence = Evidence {
+        trusted: client.trusted,
+        peer_uid: connection.and_then(|connection| connection.uid),
+        address: client.address,
+        ..Evidence::new(&gw.listener, &head.headers)
+    };
+    let identity = policy.identifier.identify(&evidence)?;
+    let tenant = policy.tenant(identity.tenant).ok_or(Rejection::new(Reason::Internal))?;
+    tenant.metrics.on_request();
+    ctx.tenant = Some(Arc::clone(tenant));
+    Ok(Who { tenant: Arc::clone(tenant), index: identity.tenant, principal: identity.principal, client })
+}
+
+// http.md §2: all buckets are asked, then all are debited or none. A connection that goes on asking is held.
+async fn take_tokens(
+    gw: &Gateway,
+    policy: &Snapshot,
+    who: &Who,
+    method: &Method,
+    ctx: &mut RequestCtx,
+) -> Result<(), Rejection> {
+    let ask = Ask {
+        tenant: &who.tenant.buckets,
+        policy: &who.tenant.quota,
+        principal: &who.principal,
+        cost: policy.costs.of(metrics::Method::of(method)),
+    };
+    let address: Option<IpAddr> = who.client.address;
+    let mut no = match gw.state.quotas.take(address, &ask, ctx.started) {
+        Ok(taken) => {
+            if taken.shadowed.is_some() {
+                who.tenant.metrics.on_exhausted();
+            }
+            if let Some(connection) = &ctx.connection {
+                connection.penalty.on_passed();
+            }
+            ctx.facts.quota = taken.own;
+            return Ok(());
+        }
+        Err(no) => no,
+    };
+    who.tenant.metrics.on_exhausted();
+    // http.md §2: trusted peers are exempt from the penalty box.
+    let boxed = ctx.connection.as_ref().filter(|_| !who.client.trusted);
+    if let Some(delay) = boxed.and_then(|connection| connection.penalty.on_refused(&policy.penalty)) {
+        tokio::time::sleep(delay).await;
+        // Retry-After of a held 429 is computed when it is sent.
+        no = gw
+            .state
+            .quotas
+            .look(address, &ask, clock::now())
+            .err()
+            .unwrap_or(crate::quota::Exhausted { retry_after: std::time::Duration::ZERO, ..no });
+    }
+    Err(no.into())
+}
+
+// http.md §4: writes go first; reads go on.
+fn check_pressure(gw: &Gateway, route: &Route, method: &Method) -> Result<(), Rejection> {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let (level, retry_after) = gw.state.pressure.level_of(route.cluster_number);
+    if level.sheds(route.shed) { Err(Rejection::later(Reason::Degraded, retry_after)) } else { Ok(()) }
+}
+
+fn check_caps(route: &Route, object: Option<Address>, head: &RequestHeader) -> Result<UploadGate, Rejection> {
     let gate = match route.kind {
         Kind::Object if matches!(head.method, Method::PUT | Method::POST) => {
             UploadGate::object(route.body_max, object)
@@ -93,7 +224,7 @@ fn admit(
         _ => UploadGate::new(route.body_max),
     };
     gate.check_declared(respond::declared_length(&head.headers))?;
-    Ok((Arc::clone(route), object, gate))
+    Ok(gate)
 }
 
 // http.md §7: heads 64 KiB, 100 fields, 8 KiB of URI.
@@ -150,6 +281,7 @@ fn object_of(method: &Method, path: &str) -> Result<Option<Address>, Rejection> 
 }
 
 async fn refuse(session: &mut Session, ctx: &mut RequestCtx, no: Rejection) -> Result<bool> {
+    ctx.facts.read_before = session.body_bytes_read() as u64;
     let keeps = respond::reject(session.as_downstream_mut(), &no, &ctx.correlation).await;
     if !keeps {
         session.set_keepalive(None);

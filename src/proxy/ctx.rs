@@ -8,10 +8,15 @@ use prometheus::IntGauge;
 
 use super::body::{DownloadGate, UploadGate};
 use super::correlation::CorrelationId;
+use super::gather::Gathered;
+use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
+use crate::admission::Permit;
+use crate::edge::Connection;
 use crate::object::Address;
+use crate::quota::{Level, Which};
 use crate::rejection::{Reason, Rejection};
-use crate::snapshot::{Route, Snapshot};
+use crate::snapshot::{Route, Snapshot, Tenant};
 
 /// Pingora's per-request context.
 pub struct RequestCtx {
@@ -21,6 +26,9 @@ pub struct RequestCtx {
     pub(super) wall: Duration,
     pub(super) correlation: CorrelationId,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) connection: Option<Arc<Connection>>,
+    /// Who pays, once that is known.
+    pub(super) tenant: Option<Arc<Tenant>>,
     pub(super) stage: Stage,
     pub(super) facts: Facts,
 }
@@ -44,6 +52,14 @@ pub(super) struct Admitted {
     pub repeats: Repeats,
     /// The object that the path names.
     pub object: Option<Address>,
+    /// What the backend knows the tenant by.
+    pub tenant_id: u128,
+    /// What was read of the body before there was a place: all of it.
+    pub gathered: Option<Gathered>,
+    /// Counts bytes against the tenant's quota of them.
+    pub meter: Option<Meter>,
+    /// Its place in flight.
+    pub permit: Permit,
     /// When the answer's head must be here.
     pub deadline: Instant,
     /// Pingora's pipeline: the backend that is being tried, and those that were.
@@ -64,6 +80,12 @@ pub(super) struct Facts {
     /// Counted by the relay; Pingora's own count otherwise.
     pub sent: Option<u64>,
     pub received: Option<u64>,
+    /// Body bytes that had been read when the request was refused.
+    pub read_before: u64,
+    /// How long it waited for its place.
+    pub queued: Option<Duration>,
+    /// The tightest of the client's own quotas.
+    pub quota: Option<(Which, Level)>,
     pub upstream_since: Option<Instant>,
     pub upstream: Option<Duration>,
     pub backend: Option<Arc<str>>,
@@ -82,6 +104,8 @@ impl RequestCtx {
             wall,
             correlation: CorrelationId::none(),
             peer: None,
+            connection: None,
+            tenant: None,
             stage: Stage::Arrived,
             facts: Facts::default(),
         }

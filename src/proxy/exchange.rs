@@ -15,6 +15,7 @@ use tokio::time::Sleep;
 
 use super::body::{DownloadGate, Held, UploadGate};
 use super::downstream::{Broken, Downstream, FromClient};
+use super::meter::Meter;
 use super::trouble::Trouble;
 use crate::bhttp::ResponseHead;
 use crate::clock;
@@ -80,6 +81,7 @@ pub(super) struct Exchange<'a, 's> {
     pub(super) gate: &'a mut UploadGate,
     pub(super) held: Held,
     pub(super) answer: Option<DownloadGate>,
+    pub(super) meter: Option<&'a Meter>,
     bounds: Bounds,
     sleep: Pin<&'s mut Sleep>,
     replay: VecDeque<Bytes>,
@@ -109,6 +111,7 @@ impl<'a, 's> Exchange<'a, 's> {
             gate,
             held: Held::new(),
             answer: None,
+            meter: None,
             bounds,
             sleep,
             replay: VecDeque::new(),
@@ -121,6 +124,22 @@ impl<'a, 's> Exchange<'a, 's> {
             client_awaited: None,
             blocked: None,
             heard: now,
+        }
+    }
+
+    /// Begins with a body that has been read already, through the gate.
+    pub(super) fn begin_with(&mut self, pieces: VecDeque<Bytes>) {
+        for piece in &pieces {
+            self.held.push(piece);
+            self.count(piece);
+        }
+        self.replay = pieces;
+        self.read_whole = true;
+    }
+
+    fn count(&self, piece: &Bytes) {
+        if let Some(meter) = self.meter {
+            meter.count(piece.len());
         }
     }
 
@@ -265,6 +284,9 @@ impl<'a, 's> Exchange<'a, 's> {
             }
             (Incoming::Data { bytes, credit }, Some(answer)) => {
                 self.owed = self.owed.saturating_add(credit);
+                if let Some(meter) = self.meter {
+                    meter.count(bytes.len());
+                }
                 match answer.take(bytes) {
                     Ok(Some(piece)) => return Some(Step::Pass(piece, false)),
                     Ok(None) => up.passed_on(std::mem::take(&mut self.owed)),
@@ -354,6 +376,7 @@ impl<'a, 's> Exchange<'a, 's> {
             return Poll::Ready(Err(Fail::Rejected(no)));
         }
         self.held.push(&piece);
+        self.count(&piece);
         self.read_whole = last;
         self.sending = Some((piece, last));
         Poll::Ready(Ok(()))

@@ -171,6 +171,7 @@ pub(super) struct Message {
     /// The last so many bytes are the digits of `x-deadline-ms`.
     digits: usize,
     is_head: bool,
+    tenant_id: u128,
 }
 
 impl Message {
@@ -182,6 +183,7 @@ impl Message {
         route: &Route,
         head: &RequestHeader,
         authority: &str,
+        tenant_id: u128,
         left: Duration,
     ) -> Result<Self, Rejection> {
         let path = std::str::from_utf8(head.raw_path())
@@ -205,7 +207,7 @@ impl Message {
             crossing.iter().copied(),
         )
         .map_err(refused)?;
-        Ok(Self { head: encoded, digits: millis.len(), is_head: head.method == Method::HEAD })
+        Ok(Self { head: encoded, digits: millis.len(), is_head: head.method == Method::HEAD, tenant_id })
     }
 
     /// What opens a stream, with `left` of the request's time.
@@ -218,7 +220,7 @@ impl Message {
         {
             digits.copy_from_slice(millis.as_bytes());
         }
-        StartRequest { head: &self.head, capability: &[], tenant_id: 0, is_head: self.is_head }
+        StartRequest { head: &self.head, capability: &[], tenant_id: self.tenant_id, is_head: self.is_head }
     }
 }
 

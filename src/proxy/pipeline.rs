@@ -13,7 +13,7 @@ use super::body::DownloadGate;
 use super::ctx::RequestCtx;
 use super::peer::{self, HashKey};
 use super::respond;
-use super::respond::Dress;
+use super::respond::{Dress, Extras};
 use crate::clock;
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::retry::{Body, Failure};
@@ -28,7 +28,7 @@ pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Resul
     if admitted.tried.is_empty() && admitted.attempt.is_none() {
         // A request whose body is held may be repeated (http.md §7).
         session.enable_retry_buffering();
-        if session.req_header().headers.contains_key(header::EXPECT) {
+        if session.req_header().headers.contains_key(header::EXPECT) && admitted.gathered.is_none() {
             session.write_continue_response().await?;
         }
     }
@@ -70,6 +70,9 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut Request
 pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
     let piece = body.as_deref().unwrap_or_default();
+    if let Some(meter) = &admitted.meter {
+        meter.count(piece.len());
+    }
     let verdict = admitted.gate.take(piece).and_then(|()| if end { admitted.gate.finish() } else { Ok(()) });
     match verdict {
         Ok(()) => Ok(()),
@@ -88,12 +91,19 @@ pub(super) fn on_response(
     let request = session.req_header();
     let (method, version) = (request.method.clone(), request.version);
     let correlation = ctx.correlation.clone();
+    let timing = ctx.admitted().is_some_and(|admitted| admitted.policy.server_timing);
+    let extras = Extras::of(&ctx.facts, timing);
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
     if let Some(attempt) = &admitted.attempt {
         attempt.answered(response.status.as_u16(), now);
     }
-    let dress =
-        Dress { method: &method, version, correlation: &correlation, object: admitted.object.as_ref() };
+    let dress = Dress {
+        method: &method,
+        version,
+        correlation: &correlation,
+        object: admitted.object.as_ref(),
+        extras,
+    };
     admitted.download = Some(DownloadGate::new(None));
     match dress.put_on(response) {
         Ok(()) => Ok(()),
@@ -110,6 +120,9 @@ pub(super) fn on_response_body(
     if let Some(admitted) = ctx.admitted()
         && let (Some(gate), Some(piece)) = (&mut admitted.download, body.take())
     {
+        if let Some(meter) = &admitted.meter {
+            meter.count(piece.len());
+        }
         *body = gate.take(piece).unwrap_or_default();
     }
     Ok(None)

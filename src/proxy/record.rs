@@ -1,7 +1,7 @@
 //! What is said of a request when it is over: the access-log line and every counter, from its context alone.
 
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header;
 use pingora_proxy::Session;
@@ -11,6 +11,7 @@ use crate::access_log::{Log, push_timestamp};
 use crate::clock;
 use crate::config::AccessLog;
 use crate::metrics::{Method, Metrics};
+use crate::rejection::Reason;
 use crate::snapshot::LogPolicy;
 use crate::state::State;
 
@@ -31,6 +32,8 @@ struct Line<'a> {
     received: u64,
     sent: u64,
     latency: Duration,
+    tenant: Option<&'a str>,
+    queued: Option<Duration>,
     upstream: Option<Duration>,
     backend: Option<&'a str>,
     unverified: bool,
@@ -38,8 +41,10 @@ struct Line<'a> {
 }
 
 /// Pingora's `logging`: the last that happens to a request.
-pub(super) fn on_end(state: &State, session: &Session, ctx: &RequestCtx) {
-    let latency = clock::now().saturating_duration_since(ctx.started);
+pub(super) fn on_end(state: &State, session: &Session, ctx: &mut RequestCtx) {
+    let now = clock::now();
+    let latency = now.saturating_duration_since(ctx.started);
+    settle(state, session, ctx, now);
     match &ctx.stage {
         Stage::Admitted(admitted) => {
             record(&state.metrics, &state.log, &admitted.policy.log, session, ctx, latency)
@@ -47,6 +52,24 @@ pub(super) fn on_end(state: &State, session: &Session, ctx: &RequestCtx) {
         Stage::Arrived => {
             record(&state.metrics, &state.log, &state.snapshot.load().log, session, ctx, latency)
         }
+    }
+}
+
+/// Tells admission what the request came to, and the pressure whether its backend failed.
+fn settle(state: &State, session: &Session, ctx: &mut RequestCtx, now: Instant) {
+    let sent = ctx.facts.sent.unwrap_or(session.body_bytes_sent() as u64);
+    let received = ctx.facts.received.unwrap_or(session.body_bytes_read() as u64);
+    let failed = ctx.facts.rejected.as_ref().map(|no| no.reason);
+    let answered = session.response_written().map(|head| head.status.as_u16());
+    if let Stage::Admitted(admitted) = &mut ctx.stage {
+        admitted.permit.settle(sent.saturating_add(received));
+        let failed = match failed {
+            Some(Reason::Upstream | Reason::NoBackend | Reason::Timeout) => true,
+            // The client's doing, or ours: it says nothing of the backend.
+            Some(_) => return,
+            None => answered.is_some_and(|status| matches!(status, 502..=504)),
+        };
+        state.pressure.on_result(admitted.route.cluster_number, failed, now);
     }
 }
 
@@ -71,6 +94,7 @@ fn record(
     }
     if let Some(no) = &facts.rejected {
         metrics.on_rejection(no.reason);
+        metrics.on_read_before(no.reason, facts.read_before);
     }
     let route = match &ctx.stage {
         Stage::Admitted(admitted) => Some(&admitted.route),
@@ -96,6 +120,8 @@ fn record(
         received,
         sent,
         latency,
+        tenant: ctx.tenant.as_ref().map(|tenant| tenant.name.as_str()),
+        queued: facts.queued,
         upstream: facts.upstream,
         backend: facts.backend.as_deref(),
         unverified: facts.unverified,
@@ -125,6 +151,10 @@ impl Line<'_> {
             out.extend_from_slice(br#","detail":"#);
             string(out, detail);
         }
+        if let Some(tenant) = self.tenant {
+            out.extend_from_slice(br#","tenant":"#);
+            string(out, tenant);
+        }
         out.extend_from_slice(br#","corr_id":"#);
         string(out, self.corr_id);
         if let Some(peer) = self.peer {
@@ -134,6 +164,10 @@ impl Line<'_> {
         string(out, &self.agent());
         drop(write!(out, r#","req_bytes":{},"resp_bytes":{},"latency_ms":"#, self.received, self.sent));
         millis(out, self.latency);
+        if let Some(queued) = self.queued {
+            out.extend_from_slice(br#","queue_ms":"#);
+            millis(out, queued);
+        }
         if let Some(upstream) = self.upstream {
             out.extend_from_slice(br#","upstream_ms":"#);
             millis(out, upstream);
@@ -166,7 +200,13 @@ impl Line<'_> {
             self.sent
         ));
         millis(out, self.latency);
-        drop(write!(out, " backend={} corr_id={}", self.backend.unwrap_or("-"), self.corr_id));
+        let tenant = self.tenant.unwrap_or("-");
+        drop(write!(
+            out,
+            " tenant={tenant} backend={} corr_id={}",
+            self.backend.unwrap_or("-"),
+            self.corr_id
+        ));
         drop(writeln!(out, " agent={}", self.agent().escape_default()));
     }
 
@@ -212,6 +252,8 @@ mod tests {
             received: 0,
             sent: 13,
             latency: Duration::from_micros(1_234),
+            tenant: Some("acme"),
+            queued: Some(Duration::from_micros(12)),
             upstream: Some(Duration::from_micros(999)),
             backend: Some("127.0.0.1:9401"),
             unverified: false,
@@ -228,6 +270,7 @@ mod tests {
         assert_eq!(said["user_agent"], "cu\"rl\n\u{fffd}");
         assert_eq!(said["latency_ms"], 1.234);
         assert_eq!(said["upstream_ms"], 0.999);
+        assert_eq!((said["tenant"].as_str(), said["queue_ms"].as_f64()), (Some("acme"), Some(0.012)));
         assert_eq!(said["ts"], "2025-12-31T23:59:59.999Z");
         assert_eq!(said["peer_addr"], "192.0.2.1:5");
     }

@@ -20,7 +20,7 @@ use super::downstream::Downstream;
 use super::exchange::{Bounds, Exchange, Fail, Step};
 use super::hedge::{Hedge, Running, until_head};
 use super::peer::{self, Attempt, HashKey, Message};
-use super::respond::{self, Dress};
+use super::respond::{self, Dress, Extras};
 use crate::bhttp::ResponseHead;
 use crate::clock;
 use crate::cluster::OapStream;
@@ -85,9 +85,10 @@ async fn relay(
         key: HashKey::of(&admitted.route.cluster, admitted.object.as_ref(), head),
     };
     let left = admitted.deadline.saturating_duration_since(started);
-    let mut message =
-        Message::new(&admitted.route, head, &admitted.authority, left).map_err(Fail::Rejected)?;
-    if head.headers.contains_key(header::EXPECT) && !session.is_body_done() {
+    let mut message = Message::new(&admitted.route, head, &admitted.authority, admitted.tenant_id, left)
+        .map_err(Fail::Rejected)?;
+    let gathered = admitted.gathered.as_mut().map(|gathered| std::mem::take(&mut gathered.pieces));
+    if head.headers.contains_key(header::EXPECT) && gathered.is_none() && !session.is_body_done() {
         session.write_continue_response().await.map_err(|_| Fail::Left)?;
     }
     let timeouts = &admitted.route.cluster.timeouts;
@@ -95,6 +96,10 @@ async fn relay(
     let sleep = pin!(tokio::time::sleep_until(bounds.deadline.min(started + bounds.read).into()));
     let down = Downstream::new(session.as_downstream_mut());
     let mut exchange = Exchange::new(down, &mut admitted.gate, bounds, sleep, started);
+    exchange.meter = admitted.meter.as_ref();
+    if let Some(pieces) = gathered {
+        exchange.begin_with(pieces);
+    }
     let object = admitted.object.as_ref();
     let mut repeating =
         Repeating { route: &admitted.route, repeats: &mut admitted.repeats, is_object: object.is_some() };
@@ -102,7 +107,8 @@ async fn relay(
         first_piece(&mut exchange, asked.declared.is_some()).await?;
         let (running, head) = answer(&mut exchange, &mut repeating, &asked, &mut message, facts).await?;
         let Running { attempt, up } = running;
-        let dress = Dress { method: &asked.method, version: asked.version, correlation, object };
+        let extras = Extras::of(facts, admitted.policy.server_timing);
+        let dress = Dress { method: &asked.method, version: asked.version, correlation, object, extras };
         let outcome = pass_on(&mut exchange, up, &head, &dress, facts).await;
         if matches!(outcome, Err(Fail::Upstream(_) | Fail::Integrity)) {
             attempt.failed(clock::now());

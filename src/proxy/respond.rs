@@ -8,8 +8,10 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
 use super::correlation::CorrelationId;
+use super::ctx::Facts;
 use crate::bhttp::ResponseHead;
 use crate::object::Address;
+use crate::quota::{Level, Which, fields as quota};
 use crate::rejection::{Reason, Rejection};
 
 /// How much of a body that nobody wants is read, so that closing does not eat the answer (http.md §1).
@@ -24,6 +26,42 @@ pub(super) struct Dress<'a> {
     pub correlation: &'a CorrelationId,
     /// The object that the answer is about.
     pub object: Option<&'a Address>,
+    pub extras: Extras,
+}
+
+/// What an answer tells beside itself.
+#[derive(Default)]
+pub(super) struct Extras {
+    quota: Option<(Which, Level)>,
+    timing: Option<HeaderValue>,
+}
+
+impl Extras {
+    /// `timing`: how long it took is told too.
+    pub(super) fn of(facts: &Facts, timing: bool) -> Self {
+        let millis = |time: Option<Duration>| time.unwrap_or_default().as_micros() as f64 / 1000.0;
+        let timing = timing.then(|| {
+            format!("queue;dur={:.3}, upstream;dur={:.3}", millis(facts.queued), millis(facts.upstream))
+        });
+        Self { quota: facts.quota, timing: timing.and_then(|text| HeaderValue::from_str(&text).ok()) }
+    }
+
+    fn put_on(&self, head: &mut ResponseHeader) {
+        if let Some((which, level)) = &self.quota {
+            let named = [
+                ("ratelimit-policy", quota::policy(*which, level)),
+                ("ratelimit", quota::limit(*which, level)),
+            ];
+            for (name, text) in named {
+                if let Ok(value) = HeaderValue::from_str(&text) {
+                    insert(head, HeaderName::from_static(name), value);
+                }
+            }
+        }
+        if let Some(timing) = &self.timing {
+            insert(head, HeaderName::from_static("server-timing"), timing.clone());
+        }
+    }
 }
 
 impl Dress<'_> {
@@ -47,6 +85,7 @@ impl Dress<'_> {
             }
         }
         insert(head, HeaderName::from_static("x-corr-id"), self.correlation.value().clone());
+        self.extras.put_on(head);
         // http.md §3: the gateway sets the ETag.
         if let Some(address) = self.object
             && matches!(head.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED)
@@ -195,6 +234,10 @@ fn head_of(
     insert(&mut head, HeaderName::from_static("x-corr-id"), correlation.value().clone());
     if let Some(secs) = no.retry_after_secs() {
         insert(&mut head, header::RETRY_AFTER, HeaderValue::from(secs));
+    }
+    Extras { quota: no.quota, timing: None }.put_on(&mut head);
+    if no.reason == Reason::Unauth {
+        insert(&mut head, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(allow) = no.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
         insert(&mut head, header::ALLOW, allow);

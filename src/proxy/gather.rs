@@ -1,0 +1,91 @@
+//! Small bodies are read before their request takes a place in flight (http.md §2): a slow sender holds no slot.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header;
+use pingora_proxy::Session;
+
+use super::body::UploadGate;
+use super::downstream::{Broken, Downstream, FromClient};
+use super::respond;
+use crate::admission::gather::{self, Gathering};
+use crate::clock;
+use crate::config::ClusterProtocol;
+use crate::rejection::{Reason, Rejection};
+use crate::snapshot::{Route, Snapshot};
+
+/// A body that is all here.
+pub(super) struct Gathered {
+    /// Empty where Pingora holds them: it sends them again by itself.
+    pub pieces: VecDeque<Bytes>,
+    /// How long the client took to send it.
+    pub took: std::time::Duration,
+    /// Its room, for as long as the request lives.
+    _room: gather::Gathered,
+}
+
+/// Why there is no body.
+pub(super) enum Failed {
+    Left,
+    Rejected(Rejection),
+}
+
+/// Reads a body that is declared and small, if there is room. `None`: it has none, or is read under its permit.
+pub(super) async fn gather(
+    session: &mut Session,
+    policy: &Snapshot,
+    gathering: &std::sync::Arc<Gathering>,
+    route: &Route,
+    gate: &mut UploadGate,
+) -> Result<Option<Gathered>, Failed> {
+    let declared = respond::declared_length(&session.req_header().headers);
+    let Some(length) = declared.filter(|length| (1..=policy.gather).contains(length)) else {
+        return Ok(None);
+    };
+    // http.md §2: 64 MiB in all; beyond, admission comes first.
+    let Some(room) = gathering.take(length) else { return Ok(None) };
+    let began = clock::now();
+    let relayed = route.cluster.protocol == ClusterProtocol::Oap;
+    if !relayed {
+        // Pingora passes on what was read before from this buffer, which holds 64 KiB.
+        session.enable_retry_buffering();
+    }
+    if session.req_header().headers.contains_key(header::EXPECT) {
+        session.write_continue_response().await.map_err(|_| Failed::Left)?;
+    }
+    let pieces = read(session, relayed.then_some(gate)).await?;
+    let pieces = if relayed { pieces } else { VecDeque::new() };
+    Ok(Some(Gathered { pieces, took: since(began), _room: room }))
+}
+
+/// Reads to the end. What Pingora passes on later goes through the gate then.
+async fn read(session: &mut Session, mut gate: Option<&mut UploadGate>) -> Result<VecDeque<Bytes>, Failed> {
+    let mut down = Downstream::new(session.as_downstream_mut());
+    let mut pieces = VecDeque::new();
+    loop {
+        match std::future::poll_fn(|cx| down.poll_body(cx)).await {
+            Ok(FromClient::Piece(piece, last)) => {
+                if let Some(gate) = &mut gate {
+                    gate.take(&piece).map_err(Failed::Rejected)?;
+                }
+                pieces.push_back(piece);
+                if !last {
+                    continue;
+                }
+            }
+            Ok(FromClient::End) => {}
+            Err(Broken::Left) => return Err(Failed::Left),
+            Err(Broken::Malformed) => return Err(Failed::Rejected(Reason::Malformed.into())),
+        }
+        if let Some(gate) = gate {
+            gate.finish().map_err(Failed::Rejected)?;
+        }
+        return Ok(pieces);
+    }
+}
+
+fn since(began: Instant) -> std::time::Duration {
+    clock::now().saturating_duration_since(began)
+}
