@@ -137,7 +137,7 @@ pub struct Rejection {
     /// The methods that exist, for 405.
     pub allow: Option<String>,
     /// A quota of the client's own, for 429 `quota`.
-    pub quota: Option<(Which, Level)>,
+    pub quota: Option<Box<(Which, Level)>>,
     /// More for the operator's log; never sent to the client.
     pub detail: Option<String>,
 }
@@ -183,7 +183,7 @@ impl From<Reason> for Rejection {
 
 impl From<Exhausted> for Rejection {
     fn from(no: Exhausted) -> Self {
-        let quota = no.level.map(|level| (no.which, level));
+        let quota = no.level.map(|level| Box::new((no.which, level)));
         Self { quota, ..Self::later(Reason::Quota, no.retry_after) }.because(no.which.as_str())
     }
 }

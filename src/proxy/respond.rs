@@ -235,7 +235,7 @@ fn head_of(
     if let Some(secs) = no.retry_after_secs() {
         insert(&mut head, header::RETRY_AFTER, HeaderValue::from(secs));
     }
-    Extras { quota: no.quota, timing: None }.put_on(&mut head);
+    Extras { quota: no.quota.as_deref().copied(), timing: None }.put_on(&mut head);
     if no.reason == Reason::Unauth {
         insert(&mut head, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
