@@ -32,4 +32,5 @@ perf: ## the load runs of testing/performance (a quarter of an hour on an idle m
 	@testing/setup.sh build
 	testing/performance/objects.sh
 	testing/performance/slow_reader.sh
+	testing/performance/leaving.sh
 	testing/performance/ways_up.sh

@@ -38,8 +38,8 @@ use crate::clock;
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long `accept` rests when the process has no descriptor left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
-/// How long a connection that was accepted as the drain began may take to say its first word.
-const LAST_WORD: Duration = Duration::from_millis(100);
+/// How long a connection on which nothing is under way as the drain begins may take to say its last word.
+const LAST_WORD: Duration = Duration::from_millis(250);
 /// How many connections, that the kernel had completed when the drain began, are still taken.
 const BACKLOG: usize = 4096;
 
@@ -244,6 +244,8 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
         }
     }
     accepting.close();
+    // A client that is about to ask is told to close by its answer; one that is closed meanwhile would lose its request.
+    tokio::time::sleep(LAST_WORD).await;
     // Wakes what waits for a next request; a request that is there already is read first.
     serves.app().http_cleanup().await;
 }

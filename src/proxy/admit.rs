@@ -91,6 +91,7 @@ async fn admit(
         authority: host,
         repeats: Repeats::new(&route.cluster),
         _inflight: InFlight::new(&route.metrics.inflight),
+        drain: Arc::clone(&gw.state.drain),
         tenant_id: who.tenant.id,
         meter: Meter::of(&gw.state.quotas, &who.tenant),
         policy: Arc::clone(policy),

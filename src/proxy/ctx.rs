@@ -12,7 +12,7 @@ use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
 use crate::admission::Permit;
-use crate::edge::Connection;
+use crate::edge::{Connection, Drain};
 use crate::object::Address;
 use crate::quota::{Level, Which};
 use crate::rejection::{Reason, Rejection};
@@ -58,6 +58,8 @@ pub(super) struct Admitted {
     pub gathered: Option<Gathered>,
     /// Counts bytes against the tenant's quota of them.
     pub meter: Option<Meter>,
+    /// Whether the gateway is about to stop.
+    pub drain: Arc<Drain>,
     /// Its place in flight.
     pub permit: Permit,
     /// When the answer's head must be here.

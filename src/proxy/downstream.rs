@@ -111,6 +111,11 @@ impl<'a> Downstream<'a> {
         }
     }
 
+    /// The client is told not to ask again here: HTTP/1 says so in the head.
+    pub(super) fn say_goodbye(&mut self) {
+        self.session.set_keepalive(None);
+    }
+
     /// Writes the answer's head. A head whose body is empty (`end`) ends the answer.
     pub(super) async fn write_head(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<(), Left> {
         let written = match &mut *self.session {

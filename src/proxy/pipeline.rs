@@ -82,12 +82,15 @@ pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut Req
 
 /// `response_filter`: the answer's head, dressed as the relay dresses its own.
 pub(super) fn on_response(
-    session: &Session,
+    session: &mut Session,
     response: &mut ResponseHeader,
     ctx: &mut RequestCtx,
 ) -> Result<()> {
     let now = clock::now();
     ctx.facts.upstream = ctx.facts.upstream_since.map(|since| now.saturating_duration_since(since));
+    if ctx.admitted().is_some_and(|admitted| admitted.drain.has_begun()) {
+        session.set_keepalive(None);
+    }
     let request = session.req_header();
     let (method, version) = (request.method.clone(), request.version);
     let correlation = ctx.correlation.clone();

@@ -107,6 +107,9 @@ async fn relay(
         first_piece(&mut exchange, asked.declared.is_some()).await?;
         let (running, head) = answer(&mut exchange, &mut repeating, &asked, &mut message, facts).await?;
         let Running { attempt, up } = running;
+        if admitted.drain.has_begun() {
+            exchange.down.say_goodbye();
+        }
         let extras = Extras::of(facts, admitted.policy.server_timing);
         let dress = Dress { method: &asked.method, version: asked.version, correlation, object, extras };
         let outcome = pass_on(&mut exchange, up, &head, &dress, facts).await;

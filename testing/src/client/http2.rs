@@ -52,6 +52,17 @@ impl Http2 {
         self.exchange(request, None).await
     }
 
+    /// A request without content on a connection that may be over: `None` when the gateway has not taken it, which it
+    /// says by GOAWAY (RFC 9113 §6.8) or by having closed before anything was sent.
+    pub async fn try_request(&self, request: &Request) -> Option<Answer> {
+        let upload = self.start(request, true).await.ok()?;
+        match upload.response.await {
+            Ok(response) => Some(body(response, None).await),
+            Err(error) if error.is_go_away() => None,
+            Err(error) => Some(Answer::none(error.to_string())),
+        }
+    }
+
     /// Like [`Http2::request`], reading at a rate.
     pub async fn request_at(&self, request: &Request, pace: Pace) -> Answer {
         self.exchange(request, Some(pace)).await
@@ -157,11 +168,15 @@ async fn send(
     Ok(())
 }
 
-async fn answer(response: ResponseFuture, mut pace: Option<Pace>) -> Answer {
-    let (head, mut stream) = match response.await {
-        Ok(response) => response.into_parts(),
-        Err(error) => return Answer::none(error.to_string()),
-    };
+async fn answer(response: ResponseFuture, pace: Option<Pace>) -> Answer {
+    match response.await {
+        Ok(response) => body(response, pace).await,
+        Err(error) => Answer::none(error.to_string()),
+    }
+}
+
+async fn body(response: http::Response<RecvStream>, mut pace: Option<Pace>) -> Answer {
+    let (head, mut stream) = response.into_parts();
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let fields = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     let mut bytes = BytesMut::new();

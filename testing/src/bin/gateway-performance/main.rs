@@ -11,6 +11,7 @@
 )]
 
 mod house;
+mod leaving;
 mod objects;
 mod slow_reader;
 mod upstream_calls;
@@ -35,6 +36,8 @@ enum Run {
     SlowReader(slow_reader::Arguments),
     /// Stores the files of a folder through the gateway and reads them back.
     Objects(objects::Arguments),
+    /// How soon the backend knows of clients that leave half way, and what stays behind.
+    Leaving(leaving::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
     Origin,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Run::WaysUp(arguments) => ways_up::run(&arguments),
         Run::SlowReader(arguments) => slow_reader::run(&arguments),
         Run::Objects(arguments) => objects::run(&arguments),
+        Run::Leaving(arguments) => leaving::run(&arguments),
         Run::Origin => house::origin(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

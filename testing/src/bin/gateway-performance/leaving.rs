@@ -1,0 +1,151 @@
+//! Clients that leave in the middle: how soon their streams are given up, and whether anything of theirs stays behind.
+//!
+//! Downloads and uploads over HTTP/1.1 and HTTP/2, left half way one after the other, by closing the connection or
+//! resetting the stream. The backend's clock and the client's are the same.
+
+use std::time::{Duration, Instant};
+
+use gateway_testing::backend::{Backend, Script, What};
+use gateway_testing::client::{Http1, Http2, Request};
+use gateway_testing::net::Address;
+use gateway_testing::origin::Origin;
+use gateway_testing::{Gateway, pattern, process};
+
+use crate::house;
+
+/// In which a stream must have been given up.
+const SOON: Duration = Duration::from_millis(100);
+/// What the gateway may have grown by, in bytes.
+const GROWTH: u64 = 2 << 20;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Clients that leave, in all.
+    #[arg(long, default_value_t = 1000)]
+    count: usize,
+}
+
+/// The ways to leave.
+const WAYS: [&str; 4] = ["download http/1.1", "download http/2", "upload http/1.1", "upload http/2"];
+
+pub fn run(arguments: &Arguments) -> bool {
+    let backend = Backend::oap().script(|request| match request.path() {
+        "/down" => Script::new().read_body().announce(200, 1_000_000).data(pattern(1000)).stall(),
+        _ => Script::new().read_bytes(1).mark("reading").read_body(),
+    });
+    let backend = backend.start();
+    let origin = Origin::http1(1);
+    let runtime = house::runtime();
+    runtime.block_on(async {
+        let gateway = house::gateway(&backend.address(), &Address::from(origin.address()), "auto").await;
+        // Connections, caches and the allocator get to where they stay.
+        for n in 0..100 {
+            leave(&gateway, &backend, n % WAYS.len()).await;
+        }
+        let before = standing(&gateway).await;
+        let mut took: Vec<Vec<Duration>> = vec![Vec::new(); WAYS.len()];
+        for n in 0..arguments.count {
+            let way = n % WAYS.len();
+            took[way].push(leave(&gateway, &backend, way).await);
+        }
+        verdict(&mut took, &before, &gateway).await
+    })
+}
+
+/// One client comes and leaves; how long until the backend knows.
+async fn leave(gateway: &Gateway, backend: &Backend, way: usize) -> Duration {
+    let from = backend.now();
+    let reading =
+        || backend.wait_from(from, |event| matches!(event.what, What::Mark("reading")).then_some(()));
+    let at = gateway.address("public");
+    let left;
+    match way {
+        0 => {
+            let mut client = Http1::connect(at).await;
+            assert!(client.send(&Request::get("/oap/down").http1_bytes()).await);
+            drop(client.answer_head("GET").await.expect("an answer"));
+            left = Instant::now();
+            drop(client);
+        }
+        1 => {
+            let client = Http2::connect(at).await;
+            let mut download = client.open(&Request::get("/oap/down")).await;
+            download.finish();
+            drop(download.answer_start().await.expect("an answer"));
+            left = Instant::now();
+            download.leave();
+        }
+        2 => {
+            let mut client = Http1::connect(at).await;
+            assert!(
+                client.send(b"POST /oap/up HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome").await
+            );
+            reading().await;
+            left = Instant::now();
+            drop(client);
+        }
+        _ => {
+            let client = Http2::connect(at).await;
+            let mut upload = client.open(&Request::new("POST", "/oap/up").open_length()).await;
+            assert!(upload.send(pattern(1000)).await);
+            reading().await;
+            left = Instant::now();
+            upload.leave();
+        }
+    }
+    let given_up = |event: &gateway_testing::backend::Event| match event.what {
+        What::GivenUp(_) => Some(event.at),
+        _ => None,
+    };
+    backend.wait_from(from, given_up).await.saturating_duration_since(left)
+}
+
+/// What must be the same before and after.
+struct Standing {
+    in_flight: f64,
+    upstream: f64,
+    descriptors: usize,
+    resident: u64,
+}
+
+async fn standing(gateway: &Gateway) -> Standing {
+    gateway.metric_becomes("inflight_requests", |n| n == 0.0).await;
+    Standing {
+        in_flight: 0.0,
+        upstream: gateway.metric("upstream_connections").await,
+        descriptors: gateway.process().descriptors(),
+        resident: process::resident(gateway.process().pid()),
+    }
+}
+
+async fn verdict(took: &mut [Vec<Duration>], before: &Standing, gateway: &Gateway) -> bool {
+    let mut well = true;
+    println!("{:<20} {:>7} {:>9} {:>9} {:>9}", "left", "times", "p50 us", "p99 us", "max us");
+    for (way, took) in WAYS.iter().zip(took) {
+        took.sort_unstable();
+        let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize].as_micros();
+        let max = took[took.len() - 1];
+        well &= max <= SOON;
+        println!("{way:<20} {:>7} {:>9} {:>9} {:>9}", took.len(), at(0.5), at(0.99), max.as_micros());
+    }
+    let after = standing(gateway).await;
+    let growth = after.resident.saturating_sub(before.resident);
+    println!(
+        "in flight {} -> {}; upstream connections {} -> {}; descriptors {} -> {}; memory + {} KiB (below {} KiB)",
+        before.in_flight,
+        after.in_flight,
+        before.upstream,
+        after.upstream,
+        before.descriptors,
+        after.descriptors,
+        growth / 1024,
+        GROWTH / 1024
+    );
+    let left = gateway.metric("rejected_total{reason=\"client_left\"}").await;
+    println!("counted as client_left: {left}");
+    well &= before.upstream == after.upstream && growth < GROWTH;
+    // The scrape's own connection may still be open, or closed already.
+    well &= before.descriptors.abs_diff(after.descriptors) <= 2;
+    println!("{}", if well { "ok" } else { "NOT WELL" });
+    well
+}
