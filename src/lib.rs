@@ -3,8 +3,8 @@
 //! # The path of a request
 //!
 //! 1. [`edge`] accepts the connection and tells its protocol; Pingora parses the head.
-//! 2. [`proxy`] admits it: [`route`] finds where it goes, caps are checked, [`rejection`] words every no. [`tenant`]
-//!    says who is asking.
+//! 2. [`proxy`] admits it: [`route`] finds where it goes, [`rejection`] words every no. [`tenant`] says who is
+//!    asking, [`caps`] how much they may bring.
 //! 3. [`upstream`] picks a backend of the route's cluster and finds or makes a connection to it.
 //! 4. [`oap`] and [`bhttp`] say it in OAP/1; [`object`] verifies what is content-addressed.
 //! 5. [`proxy`] passes the answer on, piece by piece as the client takes it, and records what happened in
@@ -33,6 +33,7 @@ pub mod admin;
 pub mod admission;
 pub mod backend;
 pub mod bhttp;
+pub mod caps;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("route", &[]),
     ("tenant", &[]),
     ("quota", &[]),
+    ("caps", &[]),
     ("upstream", &["oap", "bhttp"]),
     ("admission", &[]),
     ("clock", &[]),
@@ -97,9 +98,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Modules that may name Pingora's proxy: request code has one home.
 const NAMES_THE_PROXY: &[&str] = &["proxy", "server"];
+/// The one folder that names a decoder.
+const NAMES_A_DECODER: &str = "src/caps/decode/";
 /// Modules without a runtime, a socket or Pingora in them: a test can cut their bytes and bend their time.
-const SANS_IO: &[&str] =
-    &["bhttp", "oap", "object", "route", "admission/drr", "admission/overload", "tenant", "edge/guard"];
+const SANS_IO: &[&str] = &[
+    "bhttp",
+    "oap",
+    "object",
+    "route",
+    "caps",
+    "admission/drr",
+    "admission/overload",
+    "tenant",
+    "edge/guard",
+];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
@@ -191,6 +203,14 @@ fn is_sans_io(module: &str, file: &Path) -> bool {
         None => *core == module,
         Some(_) => file.ends_with(&format!("src/{core}")) || file.contains(&format!("src/{core}/")),
     })
+}
+
+#[test]
+fn only_one_folder_names_a_decoder() {
+    for (file, line) in modules().into_values().flatten() {
+        let names = line.contains("flate2") || line.contains("brotli_decompressor");
+        assert!(!names || file.to_string_lossy().contains(NAMES_A_DECODER), "{}: {line}", file.display());
+    }
 }
 
 #[test]

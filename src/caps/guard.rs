@@ -1,0 +1,247 @@
+//! The decode guard: what an encoded body may become, checked while it streams.
+//!
+//! Decoding goes in steps of at most 64 KiB, and a step has room for one byte more than the body may have at that
+//! point: what is over a cap is found by that byte, and nothing after it is ever decoded.
+//!
+//! The ratio is that of decoded to raw bytes so far. A body is measured at fixed places, every few KiB of raw bytes,
+//! and at its end, so that the verdict does not hang on how the network cut it: while the slice from one place to the
+//! next is decoded, all of it counts as come. It is exact at each of them.
+//!
+//! It does not count the raw bytes against a cap (that is [`BodyCap`](super::BodyCap)'s), keep them, or edit a head:
+//! whoever forwards in [`Mode::Decode`] drops `content-encoding`, `content-length` and digest fields.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use super::decode::{Decoder, Fault};
+use super::memory::{Memory, Reservation};
+use super::{Breach, Encoding, Mode};
+
+/// The most plain bytes that exist at a time.
+pub const STEP: usize = 64 * 1024;
+/// Raw bytes from one measurement of the ratio to the next: until so many have come as a long slice has, and then. A
+/// call of an inflater costs up to 32 KiB copied, so that short slices cost a fifth of the throughput.
+const SHORT: u64 = 4 * 1024;
+const LONG: u64 = 16 * 1024;
+
+/// `limits.decode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Decoded bytes for each raw one at most, past the floor.
+    pub ratio: u32,
+    /// Decoded bytes that are not held against the ratio.
+    pub floor: u64,
+    /// Decoded bytes at most.
+    pub max: u64,
+    /// Bytes that all decoders together may hold.
+    pub memory_total: u64,
+}
+
+impl Policy {
+    /// What `raw` bytes may have become, and what it is when they became more.
+    fn allowed(&self, raw: u64) -> (u64, Breach) {
+        let by_ratio = raw.saturating_mul(u64::from(self.ratio)).max(self.floor);
+        if by_ratio < self.max { (by_ratio, Breach::DecodedRatio) } else { (self.max, Breach::DecodedCap) }
+    }
+}
+
+/// The guard of one body.
+#[derive(Debug)]
+pub struct Guard {
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// Nothing is decoded.
+    Pass,
+    Through(Box<Decoding>),
+    /// It ended in a breach, and every further question has the same answer.
+    Over(Breach, u64),
+}
+
+impl Guard {
+    /// A guard for a body that is encoded so, on a route of this mode. It holds next to nothing until bytes come.
+    ///
+    /// # Errors
+    /// [`Breach::Unsupported`] when the route rejects encoded bodies.
+    pub fn new(encoding: Encoding, mode: Mode, policy: Policy, memory: &Arc<Memory>) -> Result<Self, Breach> {
+        let forward_plain = match mode {
+            Mode::Off => return Ok(Self { way: Way::Pass }),
+            Mode::Reject if encoding != Encoding::Identity => return Err(Breach::Unsupported),
+            Mode::Decode => true,
+            Mode::Reject | Mode::Verify => false,
+        };
+        let reservation = || Reservation::new(memory, policy.memory_total);
+        let way = match Decoder::new(encoding, reservation) {
+            None => Way::Pass,
+            Some(decoder) => {
+                let buffer = Buffer { bytes: Box::default(), held: reservation() };
+                Way::Through(Box::new(Decoding::new(decoder, buffer, policy, forward_plain)))
+            }
+        };
+        Ok(Self { way })
+    }
+
+    /// Takes raw bytes from the front of `raw` and gives what may be forwarded for them: in [`Mode::Decode`] at most
+    /// 64 KiB of plain bytes, else `raw` as it came, once all of it is found good. `None` when `raw` is used up and
+    /// nothing waits: until then, call again with what is left in it.
+    ///
+    /// # Errors
+    /// A [`Breach`] of what was decoded; the same again from then on.
+    pub fn next_piece(&mut self, raw: &mut Bytes) -> Result<Option<Bytes>, Breach> {
+        match &mut self.way {
+            Way::Pass => Ok(Some(std::mem::take(raw)).filter(|piece| !piece.is_empty())),
+            Way::Over(breach, _) => Err(*breach),
+            Way::Through(decoding) => {
+                let next = if decoding.forward_plain { decoding.plain(raw) } else { decoding.verified(raw) };
+                if let Err(breach) = next {
+                    self.way = Way::Over(breach, decoding.decoded);
+                }
+                next
+            }
+        }
+    }
+
+    /// Takes a whole piece, and gives `sink` all that may be forwarded for it.
+    ///
+    /// # Errors
+    /// As [`next_piece`](Self::next_piece); what `sink` was given until then was good.
+    pub fn take(&mut self, mut raw: Bytes, mut sink: impl FnMut(Bytes)) -> Result<(), Breach> {
+        while let Some(piece) = self.next_piece(&mut raw)? {
+            sink(piece);
+        }
+        Ok(())
+    }
+
+    /// The body has ended. To be asked before its end is forwarded.
+    ///
+    /// # Errors
+    /// [`Breach::Malformed`] when it was cut short, [`Breach::DecodedRatio`] when what came last was too much, or the
+    /// breach that there was.
+    // A body without a byte is none, whatever its head says: there is nothing that could be decoded.
+    pub fn finish(&mut self) -> Result<(), Breach> {
+        match &self.way {
+            Way::Pass => Ok(()),
+            Way::Over(breach, _) => Err(*breach),
+            Way::Through(decoding) => decoding.verdict(),
+        }
+    }
+
+    /// Bytes that came out of the decoder, to be charged beside the raw ones; 0 where nothing is decoded.
+    pub fn decoded(&self) -> u64 {
+        match &self.way {
+            Way::Pass => 0,
+            Way::Over(_, decoded) => *decoded,
+            Way::Through(decoding) => decoding.decoded,
+        }
+    }
+
+    /// Whether the body is forwarded otherwise than it came, and the head must say so.
+    pub fn rewrites(&self) -> bool {
+        matches!(&self.way, Way::Through(decoding) if decoding.forward_plain)
+    }
+}
+
+/// A body on its way through a decoder.
+#[derive(Debug)]
+struct Decoding {
+    decoder: Decoder,
+    buffer: Buffer,
+    policy: Policy,
+    forward_plain: bool,
+    raw: u64,
+    decoded: u64,
+    /// Raw bytes at the end of the present slice.
+    bound: u64,
+    /// The decoder may have more to give for what it has consumed of the present slice.
+    draining: bool,
+}
+
+impl Decoding {
+    fn new(decoder: Decoder, buffer: Buffer, policy: Policy, forward_plain: bool) -> Self {
+        Self { decoder, buffer, policy, forward_plain, raw: 0, decoded: 0, bound: SHORT, draining: false }
+    }
+
+    fn plain(&mut self, raw: &mut Bytes) -> Result<Option<Bytes>, Breach> {
+        while let Some(produced) = self.step(raw)? {
+            // Copied, so that a small piece does not pin a whole step.
+            let piece = self.buffer.bytes.get(..produced).unwrap_or_default();
+            if !piece.is_empty() {
+                return Ok(Some(Bytes::copy_from_slice(piece)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn verified(&mut self, raw: &mut Bytes) -> Result<Option<Bytes>, Breach> {
+        let piece = raw.clone();
+        while self.step(raw)?.is_some() {}
+        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    }
+
+    /// One step of the decoder; says how much it left in the buffer, or `None` when it has nothing to go on.
+    fn step(&mut self, raw: &mut Bytes) -> Result<Option<usize>, Breach> {
+        if !self.draining {
+            if raw.is_empty() {
+                return Ok(None);
+            }
+            if self.raw >= self.bound {
+                let slice = if self.bound < LONG { SHORT } else { LONG };
+                self.bound = self.bound.saturating_add(slice);
+            }
+        }
+        let (allowed, breach) = self.policy.allowed(self.bound);
+        // One byte more than there may be, so that too many show.
+        let room = length(allowed.saturating_sub(self.decoded).saturating_add(1), STEP);
+        let slice = length(self.bound.saturating_sub(self.raw), raw.len());
+        let out = self.buffer.first(room)?;
+        let step = self.decoder.step(raw.get(..slice).unwrap_or_default(), out);
+        raw.advance(step.consumed.min(slice));
+        self.raw = self.raw.saturating_add(step.consumed as u64);
+        self.decoded = self.decoded.saturating_add(step.produced as u64);
+        self.draining = step.produced == room || step.consumed < slice;
+        let stuck = slice != 0 && step.consumed == 0 && step.produced == 0;
+        let withheld = if step.fault.is_some() { self.decoder.withheld() } else { 0 };
+        match step.fault {
+            _ if self.decoded.saturating_add(withheld) > allowed => Err(breach),
+            Some(Fault::Spent) => Err(Breach::Degraded),
+            Some(Fault::TooLarge) => Err(Breach::DecodedCap),
+            Some(Fault::Malformed) => Err(Breach::Malformed),
+            None if stuck => Err(Breach::Malformed),
+            None => Ok(Some(step.produced)),
+        }
+    }
+
+    fn verdict(&self) -> Result<(), Breach> {
+        match self.policy.allowed(self.raw) {
+            (allowed, breach) if self.decoded > allowed => Err(breach),
+            _ if self.raw == 0 || self.decoder.is_whole() => Ok(()),
+            _ => Err(Breach::Malformed),
+        }
+    }
+}
+
+fn length(bytes: u64, most: usize) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX).min(most)
+}
+
+/// Where a step's plain bytes are for a moment: made when the first is needed, and counted as the decoder's.
+#[derive(Debug)]
+struct Buffer {
+    bytes: Box<[u8]>,
+    held: Reservation,
+}
+
+impl Buffer {
+    fn first(&mut self, room: usize) -> Result<&mut [u8], Breach> {
+        if self.bytes.is_empty() {
+            if !self.held.take(STEP as u64) {
+                return Err(Breach::Degraded);
+            }
+            self.bytes = vec![0; STEP].into_boxed_slice();
+        }
+        self.bytes.get_mut(..room).ok_or(Breach::Degraded)
+    }
+}
