@@ -150,3 +150,8 @@ fn an_http1_client_may_say_anything() {
 fn an_http2_client_may_say_anything() {
     run("http2_guard");
 }
+
+#[test]
+fn an_encoded_body_may_be_anything() {
+    run("decode");
+}

@@ -10,6 +10,7 @@
     reason = "a finding is a panic, and no time passes"
 )]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,6 +18,7 @@ use svc_gateway::bhttp::{
     BadMessage, MAX_FIELDS, MAX_HEAD, Progress, encode_request_head, encode_response_head,
     parse_request_head, parse_response_head,
 };
+use svc_gateway::caps::{Breach, Encoding, Guard, Memory, Mode, guard};
 use svc_gateway::edge::guard::{http1, http2};
 use svc_gateway::oap::{
     Arriving, CONTROL, Client, ClientConfig, Ends, Flags, FrameHeader, Incoming, MAX_FRAME, MAX_INFLIGHT,
@@ -29,7 +31,7 @@ use svc_gateway::tenant::proxy_protocol::{self as proxy, LONGEST_V2};
 pub type Body = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("oap_client_input", oap_client_input),
     ("oap_server_input", oap_server_input),
     ("bhttp_request_head", bhttp_request_head),
@@ -38,6 +40,7 @@ pub const TARGETS: [(&str, Body); 8] = [
     ("proxy_protocol", proxy_protocol),
     ("http1_guard", http1_guard),
     ("http2_guard", http2_guard),
+    ("decode", decode),
 ];
 
 /// Streams that are open on either side at most.
@@ -403,4 +406,40 @@ pub fn http2_guard(data: &[u8]) {
         verdict
     };
     assert_eq!(verdict(usize::from(cut).max(1)), verdict(data.len().max(1)));
+}
+
+/// Caps that an input of a few hundred bytes can pass.
+const CAPS: guard::Policy = guard::Policy { ratio: 10, floor: 512, max: 8 << 10, memory_total: 1 << 20 };
+
+/// An encoded body, in pieces and whole: what is forwarded and the verdict are the same, within the caps; and what is
+/// only verified is found as good.
+pub fn decode(data: &[u8]) {
+    let Some((&[encoding, cut], raw)) = data.split_first_chunk::<2>() else { return };
+    let encoding = [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli][usize::from(encoding % 3)];
+    let pieces = decoded(encoding, Mode::Decode, raw, usize::from(cut).max(1));
+    let whole = decoded(encoding, Mode::Decode, raw, raw.len().max(1));
+    assert_eq!(pieces.0, whole.0);
+    if whole.0.is_ok() {
+        assert_eq!(pieces.1, whole.1);
+        assert!(whole.1.len() <= (10 * raw.len()).clamp(512, 8 << 10));
+        assert_eq!(decoded(encoding, Mode::Verify, raw, usize::from(cut).max(1)), (Ok(()), raw.to_vec()));
+    }
+}
+
+/// The verdict, and what was forwarded.
+fn decoded(encoding: Encoding, mode: Mode, raw: &[u8], cut: usize) -> (Result<(), Breach>, Vec<u8>) {
+    let memory = Arc::new(Memory::default());
+    let mut guard = Guard::new(encoding, mode, CAPS, &memory).unwrap();
+    let mut forwarded = Vec::new();
+    let verdict = raw
+        .chunks(cut)
+        .try_for_each(|piece| {
+            guard.take(Bytes::copy_from_slice(piece), |piece| forwarded.extend_from_slice(&piece))
+        })
+        .and_then(|()| guard.finish());
+    assert!(memory.used() <= CAPS.memory_total && guard.decoded() <= CAPS.max + 1);
+    assert!(verdict.is_ok() || guard.finish() == verdict, "a breach stays one");
+    drop(guard);
+    assert_eq!(memory.used(), 0);
+    (verdict, forwarded)
 }

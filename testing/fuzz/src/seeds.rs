@@ -67,7 +67,7 @@ pub type Seed = (&'static str, Vec<u8>);
 
 /// The seeds of each target.
 #[must_use]
-pub fn seeds() -> [(&'static str, Vec<Seed>); 8] {
+pub fn seeds() -> [(&'static str, Vec<Seed>); 9] {
     [
         ("oap_client_input", to_client()),
         ("oap_server_input", to_server()),
@@ -77,6 +77,7 @@ pub fn seeds() -> [(&'static str, Vec<Seed>); 8] {
         ("proxy_protocol", proxy_headers()),
         ("http1_guard", http1_clients()),
         ("http2_guard", http2_clients()),
+        ("decode", encoded_bodies()),
     ]
 }
 
@@ -303,5 +304,47 @@ fn http2_clients() -> Vec<Seed> {
         ("unknown", client(6, &[&h2_frame(16, 0, 0, b"\0\0\0\x01u=1"), &get])),
         ("too-long", client(1, &[b"\xff\xff\xff\0\0\0\0\0\x01"])),
         ("no-settings", cut(1, &get)),
+    ]
+}
+
+fn encoded_bodies() -> Vec<Seed> {
+    let [gzip, deflate, brotli] = [0, 1, 2].map(|encoding| {
+        move |pieces: u8, parts: &[&[u8]]| [&[encoding, pieces][..], &parts.concat()].concat()
+    });
+    // "hello, hello, hello" and 3,000 zeros, with their trailers.
+    let hello = b"\xcbH\xcd\xc9\xc9\xd7Q\xc8@\xa2\x00";
+    let hello_end = b"\x9f\xa1\xca\x09\x13\x00\x00\x00";
+    let zeros = b"\xed\xc11\x01\x00\x00\x00\xc2\xa0\xf5Om\x0d\x0f\xa0\x00\x00\x80w\x03";
+    let zeros_end = b"\x0d[\x86\xda\xb8\x0b\x00\x00";
+    let head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
+    let full = b"\x1f\x8b\x08\x1f\x01\x02\x03\x04\0\xff\x03\0abcname\0note\0\x58\xc7";
+    let member = [&head[..], hello, hello_end].concat();
+    // The squares below 1,600, with codes of their own.
+    let squares = b"\x15\x8d\xc1\x11\xc00\x08\xc3\x16\xf2#\xa6\x0e\x09\xfb/V\xe5\xe5\x03\x84\xbcdE#\xb7j\xebke\xd4\xd1\xb5\
+        \xbc\x96\\d\xc2\x15b@`j\x93w\xf4U\xe0\xf9\x86K\xc8\x1b\xed\x1a\xed\xd3j\xb8&\x0f\xf3a\x7f\xb9\x0f\xdc\xf4\xf3\xf2\
+        \xe8\x85\xc1F\xe5\xe7t!\xf7\xf7Z\xf2\xea6\xbd?";
+    let brotli_squares = b"\x13\x99\x00\xf8\x05\x9cl\xb1,\x1cD\xf4\xa5\x09pq\xc2i\x10aQ\xf1\xe5\x94,\x0d_h\x06Y(A]\xb4\xc5\
+        \xbe\xf8\x16\xff\xe58\x9c\x8a\xcc\x90\x88\xfcp\xbd\xdcW\xeaK_y^\xde\x0f?bg\xd8\x0a\x8d\x83\xe6/\xd2-\xb2/\xf2\x16\
+        \x9d.J\x02\x0b";
+    vec![
+        ("gzip", gzip(1, &[&member])),
+        ("gzip-full-header", gzip(3, &[full, hello, hello_end])),
+        ("gzip-members", gzip(7, &[&member.repeat(3)])),
+        ("gzip-padded", gzip(5, &[&member, &[0; 9]])),
+        ("gzip-zeros", gzip(0, &[head, zeros, zeros_end])),
+        ("gzip-wrong-crc", gzip(0, &[head, hello, zeros_end])),
+        ("zlib", deflate(1, &[b"x\xda", hello, b"D(\x06\xd5"])),
+        ("zlib-dictionary", deflate(2, &[b"\x78\xbb\0\0\0\x01", hello, b"D(\x06\xd5"])),
+        ("raw", deflate(1, &[hello])),
+        ("raw-dynamic", deflate(6, &[squares])),
+        ("raw-stored", deflate(4, &[&b"\0\0\0\xff\xff".repeat(4), b"\x01\x05\0\xfa\xffhello"])),
+        ("raw-zeros", deflate(0, &[zeros])),
+        ("brotli", brotli(1, &[b"B\x02\0\x80\x14\x08K\x0d\x12M%\x9e\xd3\x05"])),
+        ("brotli-zeros", brotli(0, &[b"\xe2v\x01\x80\x04@<\x16H\xdc\0\0"])),
+        ("brotli-dynamic", brotli(6, &[brotli_squares])),
+        ("brotli-stored", brotli(9, &[b"\x0b\x15\x80The quick brown fox jumps over the lazy dog\x03"])),
+        ("brotli-metadata", brotli(2, &[b"\x2c\x01abc\x06\x06\x03"])),
+        ("brotli-window", brotli(0, &[b"\x0f\x03"])),
+        ("brotli-large-window", brotli(0, &[b"\x11\x03"])),
     ]
 }
