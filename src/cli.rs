@@ -114,8 +114,8 @@ pub struct ConfigArgs {
 /// `reload`.
 #[derive(Clone, Debug, Args)]
 pub struct ReloadArgs {
-    /// The gateway's admin listener: HOST:PORT, [IPV6]:PORT or unix:/path.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", env = "SVC_GATEWAY_ADMIN", value_parser = |text: &str| text.parse::<Address>())]
+    /// The gateway's admin listener.
+    #[arg(long, value_name = "ADDR", help = "The gateway's admin listener: HOST:PORT, [IPV6]:PORT or unix:/path", default_value = "127.0.0.1:9090", env = "SVC_GATEWAY_ADMIN", value_parser = |text: &str| text.parse::<Address>())]
     pub admin: Address,
     /// What it came to as one JSON object on standard output.
     #[arg(long)]

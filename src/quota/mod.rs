@@ -1,8 +1,8 @@
 //! 2 HOW OFTEN: token buckets of a client's address, its tenant, its principal and the instance (http.md §2).
 //!
 //! All are asked, then all are debited or none: a request that is refused costs nobody anything. Buckets are one number
-//! each ([`bucket`]); those of the many live in tables of fixed size ([`table`]); the instance's rate is shared by weight
-//! ([`share`]). A request costs the same beside one tenant as beside a hundred thousand: what a snapshot holds of a tenant
+//! each (`bucket`); those of the many live in tables of fixed size (`table`); the instance's rate is shared by weight
+//! (`share`). A request costs the same beside one tenant as beside a hundred thousand: what a snapshot holds of a tenant
 //! leads to its buckets.
 //!
 //! [`Quotas`] outlives configurations: a reload changes rates, never how full a bucket is for its size. Nothing here reads
