@@ -100,6 +100,15 @@ impl<'a> Downstream<'a> {
         self.read == Reading::Over
     }
 
+    /// Whether the client has left, where that can be told without reading its body: over HTTP/2, and when there is none
+    /// to come.
+    pub(super) fn poll_left_unread(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
+        match (&*self.session, self.read) {
+            (ServerSession::H2(_), _) | (_, Reading::Over) => self.poll_left(cx),
+            _ => Poll::Pending,
+        }
+    }
+
     fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<Left> {
         if let Some(stream) = &mut self.stream {
             return stream.poll_reset(cx).map(|_| Left);

@@ -52,17 +52,16 @@ pub(super) async fn enter(
     })
 }
 
-/// Waits, and watches the client where nothing of its body is still to come.
+/// Waits, and watches the client as far as that takes no reading of its body.
 async fn wait(waiting: Waiting, session: &mut Session) -> Result<Result<Permit, Busy>, Failed> {
     let sleep = tokio::time::sleep_until(waiting.deadline().into());
     let mut told = pin!(waiting.at_most(sleep));
     let mut down = Downstream::new(session.as_downstream_mut());
-    let watches = down.body_is_over();
     poll_fn(|cx| {
         if let Poll::Ready(told) = told.as_mut().poll(cx) {
             return Poll::Ready(Ok(told));
         }
-        if watches && down.poll_body(cx).is_ready() {
+        if down.poll_left_unread(cx).is_ready() {
             return Poll::Ready(Err(Failed::Left));
         }
         Poll::Pending

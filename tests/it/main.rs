@@ -17,6 +17,7 @@ mod recovering;
 mod refusing;
 mod reloading;
 mod service;
+mod sharing;
 mod stopping;
 
 /// The program under test.
