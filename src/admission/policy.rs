@@ -106,4 +106,6 @@ pub struct Claim {
     pub declared: u64,
     /// Divides the cost. `routes.*.weight`.
     pub route_weight: NonZeroU32,
+    /// Its body is still to come: how long it holds its slot is its client's to say.
+    pub streams: bool,
 }

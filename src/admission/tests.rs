@@ -56,6 +56,7 @@ fn claim(tenant: u64) -> Claim {
         cluster_in_flight: Bound::Auto,
         declared: 0,
         route_weight: NonZeroU32::MIN,
+        streams: false,
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) async fn enter(
         cluster_in_flight: route.cluster_in_flight,
         declared: respond::declared_length(&session.req_header().headers).unwrap_or(0),
         route_weight: route.weight,
+        streams: !session.is_body_done() && !session.as_downstream_mut().is_body_empty(),
     };
     let told = match gw.state.admission.enter(&claim, clock::now()) {
         Entry::Admitted(permit) => Ok(permit),

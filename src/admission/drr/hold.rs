@@ -10,6 +10,8 @@ pub(super) struct Hold {
     held: u32,
     /// Sum of the times when those held now were taken.
     taken: u128,
+    /// Of those held now, by requests whose bodies are still to come.
+    streaming: u32,
     /// Recent mean of those given back.
     mean: Option<u64>,
 }
@@ -19,21 +21,25 @@ impl Hold {
         self.held
     }
 
-    pub(super) fn begin(&mut self, now: u64) {
+    pub(super) fn begin(&mut self, streams: bool, now: u64) {
         self.held = self.held.saturating_add(1);
+        self.streaming = self.streaming.saturating_add(streams.into());
         self.taken += u128::from(now);
     }
 
-    pub(super) fn end(&mut self, taken: u64, now: u64) {
+    pub(super) fn end(&mut self, streams: bool, taken: u64, now: u64) {
         self.held = self.held.saturating_sub(1);
+        self.streaming = self.streaming.saturating_sub(streams.into());
         self.taken = self.taken.saturating_sub(u128::from(taken));
         let held = now.saturating_sub(taken);
         self.mean = Some(self.mean.map_or(held, |mean| mean - mean / NEWEST + held / NEWEST));
     }
 
-    // http.md §2: recent mean hold, and mean age of those it holds now, ≤ `lend`.
+    // http.md §2: recent mean hold, and mean age of those it holds now, ≤ `lend`. A request whose body is still to come
+    // holds its slot for as long as its client likes, whatever those before it did: a history does not speak for more of
+    // these than for others, or it would lend all slots at once to whoever turns slow.
     pub(super) fn turns_over_fast(&self, lend: u64, now: u64) -> bool {
-        self.mean.is_some() && !self.is_slow(lend, now)
+        self.mean.is_some() && self.streaming <= self.held / 2 && !self.is_slow(lend, now)
     }
 
     /// Shown to be slow; one without a history and with nothing old is not.
@@ -53,18 +59,32 @@ mod tests {
         let mut hold = Hold::default();
         let seen = |hold: &Hold, now| (hold.turns_over_fast(100, now), hold.is_slow(100, now));
         assert_eq!(seen(&hold, 0), (false, false));
-        hold.begin(0);
+        hold.begin(false, 0);
         assert_eq!(seen(&hold, 100), (false, false));
         assert_eq!(seen(&hold, 101), (false, true), "what it holds is old");
-        hold.begin(100);
+        hold.begin(false, 100);
         assert_eq!(seen(&hold, 150), (false, false), "on the mean it is not");
-        hold.end(100, 150);
-        hold.end(0, 150);
+        hold.end(false, 100, 150);
+        hold.end(false, 0, 150);
         assert_eq!(hold.held(), 0);
         assert_eq!(seen(&hold, 150), (true, false));
-        hold.begin(200);
+        hold.begin(false, 200);
         assert_eq!(seen(&hold, 301), (false, true));
-        hold.end(200, 2200);
+        hold.end(false, 200, 2200);
         assert_eq!(seen(&hold, 2200), (false, true), "what it held was slow");
+    }
+
+    #[test]
+    fn a_history_does_not_speak_for_bodies_that_are_still_to_come() {
+        let mut hold = Hold::default();
+        hold.begin(false, 0);
+        hold.end(false, 0, 1);
+        assert!(hold.turns_over_fast(100, 1));
+        hold.begin(true, 1);
+        assert!(!hold.turns_over_fast(100, 1));
+        hold.begin(false, 1);
+        assert!(hold.turns_over_fast(100, 1), "half of what it holds");
+        hold.end(true, 1, 2);
+        assert!(hold.turns_over_fast(100, 2));
     }
 }

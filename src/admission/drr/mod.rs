@@ -93,6 +93,7 @@ pub struct Grant {
     cluster: Id<Cluster>,
     declared: u64,
     route_weight: u32,
+    streams: bool,
     charged: u64,
     taken: u64,
     waited: Duration,
@@ -231,9 +232,9 @@ impl Drr {
         let now = self.begin_call(now);
         let owner = Owner { tenant: grant.tenant, principal: grant.principal, cluster: grant.cluster };
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.tenants.records[owner.tenant].hold.end(grant.taken, now);
-        self.principals.records[owner.principal].hold.end(grant.taken, now);
-        self.clusters.records[owner.cluster].hold.end(grant.taken, now);
+        self.tenants.records[owner.tenant].hold.end(grant.streams, grant.taken, now);
+        self.principals.records[owner.principal].hold.end(grant.streams, grant.taken, now);
+        self.clusters.records[owner.cluster].hold.end(grant.streams, grant.taken, now);
         self.settle(&grant, bytes, now);
         self.unpark_subflows(owner.principal);
         self.unpark(owner.tenant);

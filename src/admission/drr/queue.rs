@@ -162,6 +162,7 @@ impl Drr {
             token,
             declared: claim.declared,
             route_weight: claim.route_weight.get(),
+            streams: claim.streams,
             cost,
             entered: now,
             ..Waiter::default()

@@ -128,6 +128,7 @@ pub(super) struct Waiter {
     pub(super) token: u32,
     pub(super) declared: u64,
     pub(super) route_weight: u32,
+    pub(super) streams: bool,
     pub(super) cost: u64,
     pub(super) entered: u64,
     pub(super) subflow_links: Links<Self>,

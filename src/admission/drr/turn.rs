@@ -97,8 +97,8 @@ impl Drr {
         flow.ready.push_back(&mut self.subflows, subflow, Subflow::by_flow);
         // To the end of its round, so that a heavy tenant's quantum is not served in one piece.
         self.unplace(id);
-        self.begin_hold(owner, now);
-        let (_, Waiter { token, declared, route_weight, entered, .. }) = self.take_out(waiter, now);
+        let (_, Waiter { token, declared, route_weight, streams, entered, .. }) = self.take_out(waiter, now);
+        self.begin_hold(owner, streams, now);
         self.outcomes.push_back((
             token,
             Outcome::Granted(Grant {
@@ -107,6 +107,7 @@ impl Drr {
                 cluster,
                 declared,
                 route_weight,
+                streams,
                 charged: cost,
                 taken: now,
                 waited: Duration::from_nanos(now.saturating_sub(entered)),
@@ -116,24 +117,25 @@ impl Drr {
 
     /// A slot for one that has not waited: nobody else would have it, so that it costs nobody a turn, and no deficit.
     pub(super) fn hold(&mut self, owner: Owner, claim: &Claim, cost: u64, now: u64) -> Grant {
-        self.begin_hold(owner, now);
+        self.begin_hold(owner, claim.streams, now);
         Grant {
             tenant: owner.tenant,
             principal: owner.principal,
             cluster: owner.cluster,
             declared: claim.declared,
             route_weight: claim.route_weight.get(),
+            streams: claim.streams,
             charged: cost,
             taken: now,
             waited: Duration::ZERO,
         }
     }
 
-    fn begin_hold(&mut self, owner: Owner, now: u64) {
+    fn begin_hold(&mut self, owner: Owner, streams: bool, now: u64) {
         self.in_flight += 1;
-        self.tenants.records[owner.tenant].hold.begin(now);
-        self.principals.records[owner.principal].hold.begin(now);
-        self.clusters.records[owner.cluster].hold.begin(now);
+        self.tenants.records[owner.tenant].hold.begin(streams, now);
+        self.principals.records[owner.principal].hold.begin(streams, now);
+        self.clusters.records[owner.cluster].hold.begin(streams, now);
     }
 
     // http.md §2: round quantum = weight × 1 unit.

@@ -92,6 +92,7 @@ impl Run {
                     cluster_in_flight: self.bounds.cluster,
                     declared,
                     route_weight: NonZeroU32::MIN,
+                    streams: false,
                 };
                 self.next_token += 1;
                 match self.drr.enter(&claim, self.next_token, self.now) {
@@ -190,6 +191,7 @@ proptest! {
                 cluster_in_flight: Bound::Auto,
                 declared: sizes[sent[n] % sizes.len()],
                 route_weight: NonZeroU32::MIN,
+                streams: false,
             };
             sent[n] += 1;
             match drr.enter(&claim, n as u32, now) {
@@ -250,6 +252,7 @@ proptest! {
                     cluster_in_flight: Bound::Auto,
                     declared,
                     route_weight: NonZeroU32::MIN,
+                    streams: false,
                 };
                 let id = drr.tenants.find_or_insert(n as u64);
                 drr.tenants.records[id].policy = claim.policy;

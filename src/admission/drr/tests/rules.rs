@@ -20,6 +20,7 @@ fn claim(tenant: u64) -> Claim {
         cluster_in_flight: Bound::Auto,
         declared: 0,
         route_weight: NonZeroU32::MIN,
+        streams: false,
     }
 }
 
@@ -202,6 +203,16 @@ fn what_is_held_grows_old_and_its_holder_slow() {
     assert_eq!((scene.holds(0), scene.waits(0)), (12, 4), "its share is 8");
     scene.release(0);
     assert_eq!(scene.holds(0), 11);
+}
+
+#[test]
+fn a_tenant_that_turns_to_bodies_still_to_come_leaves_slots_to_the_others_whatever_its_history() {
+    let mut scene = Scene::new(policy(16));
+    let trickling = Claim { streams: true, ..claim(0) };
+    scene.history(claim(0), 5 * MS).enter_each(trickling, 20);
+    assert_eq!((scene.holds(0), scene.waits(0)), (14, 6), "7/8 of the slots");
+    scene.enter(claim(1), 2);
+    assert_eq!(scene.holds(1), 2, "who comes finds a place at once");
 }
 
 #[test]

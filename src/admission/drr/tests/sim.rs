@@ -66,6 +66,7 @@ impl Client {
             cluster_in_flight: Bound::Auto,
             declared: self.request,
             route_weight: NonZeroU32::MIN,
+            streams: false,
         }
     }
 }

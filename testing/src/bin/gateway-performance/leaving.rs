@@ -123,10 +123,10 @@ async fn verdict(took: &mut [Vec<Duration>], before: &Standing, gateway: &Gatewa
     println!("{:<20} {:>7} {:>9} {:>9} {:>9}", "left", "times", "p50 us", "p99 us", "max us");
     for (way, took) in WAYS.iter().zip(took) {
         took.sort_unstable();
-        let at = |part: f64| took[((took.len() - 1) as f64 * part) as usize].as_micros();
+        let at = |per_cent: usize| took[(took.len() - 1) * per_cent / 100].as_micros();
         let max = took[took.len() - 1];
         well &= max <= SOON;
-        println!("{way:<20} {:>7} {:>9} {:>9} {:>9}", took.len(), at(0.5), at(0.99), max.as_micros());
+        println!("{way:<20} {:>7} {:>9} {:>9} {:>9}", took.len(), at(50), at(99), max.as_micros());
     }
     let after = standing(gateway).await;
     let growth = after.resident.saturating_sub(before.resident);

@@ -56,8 +56,13 @@ impl Client {
 pub fn run(arguments: &Arguments) -> bool {
     let files = Arc::new(files(&arguments.folder));
     let runtime = house::runtime();
-    let config =
-        conf::minimal().set("log.access", "off").embedded_cluster("objects").object_routes("objects");
+    let config = conf::minimal()
+        .set("log.access", "off")
+        .embedded_cluster("objects")
+        .object_routes("objects")
+        // Faster than one client is usually let ask.
+        .set("danger_ok", "[limits.rate]")
+        .set("limits", "{ rate: 1000000/s, burst: 1000000, per_address: { rate: none } }");
     let gateway = runtime.block_on(Gateway::start(&house::beside("svc-gateway"), &config.yaml()));
     let address = gateway.address("public");
     let tally = Arc::new(Tally::default());
