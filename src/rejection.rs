@@ -30,6 +30,8 @@ pub enum Reason {
     Method,
     /// No route matches host and path.
     NoRoute,
+    /// As many connections are open as may be, in all or from one address.
+    Connections,
     /// No evidence, or wrong evidence, for who is asking.
     Unauth,
     /// Who is asking may not.
@@ -58,13 +60,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, so that each metric series exists from the start.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::Slow,
         Self::Uri,
         Self::Headers,
         Self::Method,
         Self::NoRoute,
+        Self::Connections,
         Self::Unauth,
         Self::Forbidden,
         Self::Quota,
@@ -88,6 +91,7 @@ impl Reason {
             Self::Headers => "headers",
             Self::Method => "method",
             Self::NoRoute => "no_route",
+            Self::Connections => "connections",
             Self::Unauth => "unauth",
             Self::Forbidden => "forbidden",
             Self::Quota => "quota",
@@ -115,7 +119,7 @@ impl Reason {
             Self::Unauth => 401,
             Self::Forbidden => 403,
             Self::Quota | Self::Busy => 429,
-            Self::Degraded => 503,
+            Self::Degraded | Self::Connections => 503,
             Self::BodyCap => 413,
             Self::DigestMismatch => 422,
             Self::Upstream => 502,

@@ -13,7 +13,7 @@ use crate::admission::gather::Gathering;
 use crate::admission::overload::Readings;
 use crate::clock;
 use crate::cluster::Surroundings;
-use crate::edge::Drain;
+use crate::edge::{Connections, Drain};
 use crate::metrics::Metrics;
 use crate::pressure::{Pressure, process};
 use crate::quota::Quotas;
@@ -28,6 +28,8 @@ pub struct State {
     generation: watch::Sender<u64>,
     /// What compiling a generation needs.
     pub around: Surroundings,
+    /// Every connection that is open on the public listeners.
+    pub connections: Arc<Connections>,
     /// How often: every bucket.
     pub quotas: Arc<Quotas>,
     /// Who first: every place in flight.
@@ -51,6 +53,7 @@ impl State {
     pub fn new(snapshot: Snapshot, around: Surroundings, quotas: Arc<Quotas>, log: Log) -> Arc<Self> {
         let state = Arc::new(Self {
             generation: watch::Sender::new(snapshot.generation),
+            connections: Arc::default(),
             admission: Admission::new(snapshot.admission, clock::now),
             gathering: Gathering::new(snapshot.gather_total),
             pressure: Pressure::new(snapshot.overload),

@@ -30,7 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("logger", &["access_log", "clock", "config"]),
     ("backend", &["bhttp", "clock", "oap", "object"]),
     ("cluster", &["bhttp", "clock", "config", "metrics", "oap", "upstream", "state", "backend"]),
-    ("snapshot", &["admission", "cluster", "config", "metrics", "quota", "route", "tenant"]),
+    ("snapshot", &["admission", "cluster", "config", "edge", "metrics", "quota", "route", "tenant"]),
     (
         "state",
         &[
@@ -89,6 +89,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "pressure",
             "proxy",
             "quota",
+            "rejection",
             "reload",
             "snapshot",
             "state",

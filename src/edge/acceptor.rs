@@ -64,6 +64,14 @@ impl Listening {
 }
 
 impl Accepted {
+    /// The other end; `None` on a Unix socket.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(_, peer) => Some(*peer),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Registers the connection with the reactor of the calling thread.
     pub(super) fn register(self, at: SystemTime) -> io::Result<Socket> {
         Ok(match self {

@@ -30,17 +30,23 @@ use pingora_core::services::Service;
 use self::acceptor::{Accepted, Acceptor, Listening};
 pub use self::connection::Connection;
 pub use self::drain::{Drain, Open};
+pub use self::guard::connections::{Connections, Permit};
 pub use self::socket::Socket;
 use self::workers::{Late, Workers};
 use crate::clock;
 
 /// The client's side of an HTTP/2 connection begins with these bytes (RFC 9113 §3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Time for a header of the PROXY protocol, which a proxy sends at once.
+const PROXY_HEADER: Duration = Duration::from_secs(5);
 /// How long `accept` rests when the process has no descriptor left.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 /// How long a connection on which nothing is under way as the drain begins may take to say its last word.
 const LAST_WORD: Duration = Duration::from_millis(250);
-/// How many connections, that the kernel had completed when the drain began, are still taken.
+/// How many connections the kernel may complete ahead of us: beyond, it drops what clients send, and they try again a
+/// second later.
+const QUEUE: i32 = 4096;
+/// How many of these are still taken when the drain has begun.
 const BACKLOG: usize = 4096;
 
 /// Where a listener listens.
@@ -86,8 +92,7 @@ impl Bound {
     pub fn new(name: &str, address: &Address) -> io::Result<Self> {
         let (acceptor, told) = match address {
             Address::Tcp(at) => {
-                let listener = TcpListener::bind(at)?;
-                listener.set_nonblocking(true)?;
+                let listener = bind_tcp(*at)?;
                 let told = listener.local_addr()?.to_string();
                 (Acceptor::Tcp(listener), told)
             }
@@ -109,6 +114,16 @@ impl Bound {
     pub fn address(&self) -> &str {
         &self.address
     }
+}
+
+fn bind_tcp(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(at), socket2::Type::STREAM, None)?;
+    // Connections of a process that has ended do not keep the next one from listening.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(QUEUE)?;
+    Ok(socket.into())
 }
 
 fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
@@ -137,6 +152,20 @@ pub trait Serves: Send + Sync + 'static {
 
     /// Time for its first bytes, which tell its protocol.
     fn first_bytes(&self) -> Duration;
+
+    /// Whether a connection from `peer` may be opened now; `None` closes it.
+    fn enter(&self, _peer: Option<SocketAddr>) -> Option<Entered> {
+        Some(Entered::default())
+    }
+}
+
+/// A connection that may be opened.
+#[derive(Debug, Default)]
+pub struct Entered {
+    /// Its place among all; given back when dropped.
+    pub permit: Option<Permit>,
+    /// It begins with a header of the PROXY protocol.
+    pub proxied: bool,
 }
 
 /// What one listener serves, and how.
@@ -207,13 +236,17 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
     };
     let serve_next = |accepted: io::Result<Accepted>| match accepted {
         Ok(accepted) => {
+            // http.md §1, step 0: closed without an answer.
+            let Some(entered) = serves.enter(accepted.peer()) else { return Ok(()) };
             let (app, first_bytes) = (serves.app(), serves.first_bytes());
             let (open, draining) = (drain.open(), drain.watch());
             workers.spawn(async move {
-                if let Ok(socket) = accepted.register(clock::wall()) {
+                if let Ok(mut socket) = accepted.register(clock::wall())
+                    && (!entered.proxied || proxied(&mut socket).await)
+                {
                     serve(socket, protocols, first_bytes, &app, draining).await;
                 }
-                drop(open);
+                drop((open, entered.permit));
             });
             Ok(())
         }
@@ -271,6 +304,11 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(
         // Silence, a connection that is gone, or a protocol that this listener does not speak.
         Ok(Ok(Protocol::Neither) | Err(_)) | Err(_) => {}
     }
+}
+
+/// Reads whom the proxy at the other end speaks for; `false`: it does not say so as it must, or not in time.
+async fn proxied(socket: &mut Socket) -> bool {
+    matches!(tokio::time::timeout(PROXY_HEADER, socket.read_proxy_header()).await, Ok(Ok(())))
 }
 
 enum Protocol {

@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::connection::Connection;
+use crate::tenant::proxy_protocol::{self, Progress};
 
 /// Writes below this many bytes are gathered until the next flush or a larger write.
 const GATHER: usize = 4 * 1024;
@@ -48,6 +49,7 @@ pub struct Socket {
     peeked: BytesMut,
     unsent: BytesMut,
     digest: Arc<SocketDigest>,
+    peer: Option<SocketAddr>,
     /// What its requests share.
     shared: Option<Arc<ProxyDigest>>,
     accepted: SystemTime,
@@ -75,6 +77,7 @@ impl Socket {
 
     fn new(transport: Transport, digest: SocketDigest, connection: Connection, accepted: SystemTime) -> Self {
         Self {
+            peer: connection.peer,
             shared: Arc::new(connection).digest(),
             transport,
             peeked: BytesMut::new(),
@@ -99,6 +102,26 @@ impl Socket {
                 return Ok(true);
             }
             self.peek_more().await?;
+        }
+    }
+
+    /// Reads the header of the PROXY protocol that a connection begins with; what follows stays to be read.
+    ///
+    /// # Errors
+    /// What the socket says, or `InvalidData` for anything else than a header.
+    pub async fn read_proxy_header(&mut self) -> io::Result<()> {
+        loop {
+            match proxy_protocol::parse(&self.peeked) {
+                Ok(Progress::Needs(_)) => self.peek_more().await?,
+                Ok(Progress::Complete { source, consumed }) => {
+                    self.peeked.advance(consumed.min(self.peeked.len()));
+                    let connection =
+                        Connection { peer: self.peer, proxied: Some(source), ..Connection::default() };
+                    self.shared = Arc::new(connection).digest();
+                    return Ok(());
+                }
+                Err(e) => return Err(io::Error::new(io::ErrorKind::InvalidData, e)),
+            }
         }
     }
 

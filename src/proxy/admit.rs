@@ -24,6 +24,7 @@ use crate::rejection::{Reason, Rejection};
 use crate::route::{NoMatch, target};
 use crate::snapshot::{Kind, ListenerPolicy, Route, Snapshot, Tenant};
 use crate::tenant::client::{Client, Speaker};
+use crate::tenant::proxy_protocol::Source;
 use crate::tenant::{Evidence, Principal};
 use crate::{admin, clock, metrics};
 
@@ -79,7 +80,12 @@ async fn admit(
     let mut gate = check_caps(route, object, head)?; // 3 how much
     let route = Arc::clone(route);
     let host = host_of(head)?.to_owned();
-    let origin = Origin { peer: ctx.peer, trusted: who.client.trusted };
+    let spoken_for = ctx.connection.as_ref().and_then(|connection| connection.proxied);
+    let peer = match spoken_for {
+        Some(Source::Client(client)) => Some(client),
+        _ => ctx.peer,
+    };
+    let origin = Origin { peer, trusted: who.client.trusted };
     fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation)?;
     // A small body takes no place while it arrives.
     let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await?;

@@ -1,6 +1,7 @@
 //! What a listener serves a new connection with: the request path, and the bounds of connections that the generation in
 //! force asks for (http.md §7: connection limits hold from the next connection on).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +16,16 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
 use crate::admin::Admin;
-use crate::edge::Serves;
+use crate::edge::{Entered, Serves};
 use crate::proxy::Gateway;
+use crate::rejection::Reason;
 use crate::snapshot::{ConnectionLimits, Snapshot};
 use crate::state::State;
 
 /// A public listener.
 pub(super) struct Public {
     state: Arc<State>,
+    listener: String,
     proxy: Arc<HttpProxy<Gateway>>,
     h2c: bool,
     current: ArcSwap<Face>,
@@ -42,7 +45,13 @@ impl Public {
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
         let face = Face::new(&proxy, h2c, &state.snapshot.load());
-        Self { state: Arc::clone(state), proxy, h2c, current: ArcSwap::from_pointee(face) }
+        Self {
+            state: Arc::clone(state),
+            listener: listener.to_owned(),
+            proxy,
+            h2c,
+            current: ArcSwap::from_pointee(face),
+        }
     }
 }
 
@@ -62,6 +71,25 @@ impl Serves for Public {
 
     fn first_bytes(&self) -> Duration {
         self.state.snapshot.load().limits.idle
+    }
+
+    // http.md §2: trusted peers are exempt from the per-address connection cap. config.md: with `proxy_protocol:
+    // required` everybody else is closed.
+    fn enter(&self, peer: Option<SocketAddr>) -> Option<Entered> {
+        let policy = self.state.snapshot.load();
+        let listener = policy.listeners.get(&self.listener)?;
+        let trusted = listener.trusts(peer);
+        if listener.proxied && !trusted {
+            return None;
+        }
+        let address = peer.map(|peer| peer.ip()).filter(|_| !trusted);
+        match self.state.connections.enter(&policy.connections.open, address) {
+            Ok(permit) => Some(Entered { permit: Some(permit), proxied: listener.proxied }),
+            Err(_) => {
+                self.state.metrics.on_rejection(Reason::Connections);
+                None
+            }
+        }
     }
 }
 

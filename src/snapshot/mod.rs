@@ -16,6 +16,7 @@ use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
 use crate::cluster::{Cluster, Surroundings};
 use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
+use crate::edge::guard::connections;
 use crate::metrics::RouteMetrics;
 use crate::quota::{self, PenaltyPolicy, Quotas};
 use crate::route::{Table, target};
@@ -85,6 +86,8 @@ pub struct Limits {
 /// Bounds that hold for every connection that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
+    /// How many may be open.
+    pub open: connections::Policy,
     /// HTTP/2: requests at once.
     pub streams: u32,
     /// HTTP/2: bytes of a body that a client may send ahead.
@@ -102,6 +105,8 @@ pub struct ListenerPolicy {
     pub trusted: Vec<Network>,
     /// Whether it answers probes.
     pub probes: bool,
+    /// Connections begin with a header of the PROXY protocol.
+    pub proxied: bool,
 }
 
 impl ListenerPolicy {
@@ -257,6 +262,10 @@ impl Snapshot {
             wants_embedded: config.clusters.values().any(|cluster| cluster.backends == Backends::Embedded),
             listeners: config.listeners.iter().map(listener_policy).collect(),
             connections: ConnectionLimits {
+                open: connections::Policy {
+                    total: config.limits.connections.get(),
+                    per_address: config.limits.per_address.connections,
+                },
                 streams: config.limits.http2.streams,
                 stream_window: config.limits.http2.stream_window,
                 connection_window: config.limits.http2.connection_window,
@@ -308,7 +317,11 @@ impl Snapshot {
 }
 
 fn listener_policy(listener: &Listener) -> (String, ListenerPolicy) {
-    let policy = ListenerPolicy { trusted: listener.trusted_addresses.clone(), probes: listener.probes };
+    let policy = ListenerPolicy {
+        trusted: listener.trusted_addresses.clone(),
+        probes: listener.probes,
+        proxied: listener.proxy_protocol == config::ProxyProtocol::Required,
+    };
     (listener.name.to_string(), policy)
 }
 

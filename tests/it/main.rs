@@ -11,6 +11,7 @@
 
 mod both;
 mod broken;
+mod connecting;
 mod leaving;
 mod objects;
 mod recovering;

@@ -64,11 +64,14 @@ async fn refused(gateway: &Gateway, answer: &Answer, status: u16, reason: &str) 
     );
 }
 
+/// Its name, the keys that make it small, and its `ratelimit-policy`.
+type Quota = (&'static str, &'static [(&'static str, &'static str)], Option<&'static str>);
+
 #[tokio::test]
 async fn each_quota_says_no_when_it_is_used_up_and_reads_no_body_before() {
     let behind = Behind::new();
     // One bucket at a time: three tokens, and none that comes back while the test runs.
-    let quotas: [(&str, &[(&str, &str)], Option<&str>); 4] = [
+    let quotas: [Quota; 4] = [
         ("instance", &[("limits.rate", "1/h"), ("limits.burst", "3")], None),
         ("address", &[("limits.per_address", "{ rate: 1/h, burst: 3 }")], Some("\"address\";q=3;w=10800")),
         (
