@@ -94,8 +94,7 @@ fn check_item(config: &Config, origins: &Origins, item: &Identify, spot: &Spot, 
     if *item == Identify::default() && is_as_meant(spot, report) {
         report.error(
             spot,
-            "recognises nobody, write at least one of listener, client_certificate, api_key, peer_uid, address, \
-             header or sni",
+            "recognises nobody, write at least one of listener, api_key, peer_uid, address or header",
         );
     }
     if criteria.combinations() > MOST_COMBINATIONS {

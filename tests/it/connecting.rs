@@ -21,7 +21,7 @@ async fn open(gateway: &Gateway) -> Http1 {
 /// Whether the next connection is closed without an answer.
 async fn is_refused(gateway: &Gateway) -> bool {
     let mut client = Http1::connect(gateway.address("public")).await;
-    drop(client.send(&Request::get("/x").http1_bytes()).await);
+    let _sent = client.send(&Request::get("/x").http1_bytes()).await;
     client.answer_head("GET").await.is_err()
 }
 
@@ -93,7 +93,7 @@ async fn the_proxy_protocol_names_the_client_however_its_header_is_cut() {
     // Without one it is closed, and so is one that is none.
     for first in [&b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"[..], b"PROXY TCP4 nonsense\r\n"] {
         let mut client = Http1::connect(gateway.address("public")).await;
-        drop(client.send(first).await);
+        let _sent = client.send(first).await;
         assert!(client.answer_head("GET").await.is_err());
     }
 }
@@ -105,7 +105,7 @@ async fn who_is_not_trusted_may_not_speak_the_proxy_protocol() {
     let yaml = app(&backend).yaml().replacen("\"127.0.0.1:0\" }", listener, 1);
     let gateway = Gateway::start(BINARY, &yaml).await;
     let mut client = Http1::connect(gateway.address("public")).await;
-    drop(client.send(&[V1, &Request::get("/x").http1_bytes()].concat()).await);
+    let _sent = client.send(&[V1, &Request::get("/x").http1_bytes()].concat()).await;
     assert!(client.answer_head("GET").await.is_err());
     assert!(backend.requests().is_empty());
 }
