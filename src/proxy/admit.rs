@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, header};
+use http::{Method, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -34,7 +34,7 @@ pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut Re
     ctx.peer = session.client_addr().and_then(|addr| addr.as_inet()).copied();
     ctx.connection = Connection::of(session.digest()).cloned();
     let policy = gw.state.snapshot.load_full(); // one generation for the whole request
-    let stays = !gw.state.drain.has_begun();
+    let stays = !gw.state.drain.has_begun() && is_persistent(session.req_header());
     session.set_keepalive(stays.then(|| policy.limits.idle.as_secs().max(1)));
     session.set_pipelining_enabled(true);
     session.set_read_timeout(None);
@@ -43,6 +43,9 @@ pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut Re
     };
     if listener.probes && probe(gw, session).await? {
         return Ok(true);
+    }
+    if let Err(no) = to_origin_form(session.req_header_mut()) {
+        return refuse(session, ctx, no).await;
     }
     match admit(gw, &policy, listener, session, ctx).await {
         Ok(admitted) => {
@@ -110,6 +113,36 @@ async fn admit(
         tried: Vec::new(),
         download: None,
     }))
+}
+
+/// Whether the client expects the connection to go on (RFC 9112 §9.3): in HTTP/1.0 it has to say so.
+fn is_persistent(head: &RequestHeader) -> bool {
+    let says = |option: &str| {
+        let lines = head.headers.get_all(header::CONNECTION).iter().filter_map(|line| line.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|said| said.trim().eq_ignore_ascii_case(option))
+    };
+    !says("close") && (head.version != Version::HTTP_10 || says("keep-alive"))
+}
+
+/// RFC 9112 §3.2.2: the absolute form is accepted. Its authority is the host's, and its path is what crosses.
+fn to_origin_form(head: &mut RequestHeader) -> Result<(), Rejection> {
+    let target = head.raw_path();
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+    });
+    let Some(rest) = scheme.and_then(|scheme| target.get(scheme.len()..)) else { return Ok(()) };
+    let malformed = |why: &str| Rejection::new(Reason::Malformed).because(why);
+    let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if head.headers.get(header::HOST).is_some_and(|host| !host.as_bytes().eq_ignore_ascii_case(authority)) {
+        return Err(malformed("host differs from the target's authority"));
+    }
+    let mut origin = Vec::with_capacity(path.len().saturating_add(1));
+    if path.first() != Some(&b'/') {
+        origin.push(b'/');
+    }
+    origin.extend_from_slice(path);
+    head.set_raw_path(&origin).map_err(|_| malformed("the target is no path"))
 }
 
 /// Who asks, as far as it is cheap to say.

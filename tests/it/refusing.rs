@@ -1,7 +1,7 @@
 //! What is refused before a backend is asked, over both versions of HTTP and both ways up.
 
 use gateway_testing::backend::Backend;
-use gateway_testing::client::Request;
+use gateway_testing::client::{Http1, Request};
 use gateway_testing::origin::Origin;
 use gateway_testing::{Gateway, conf};
 
@@ -54,5 +54,42 @@ async fn each_refusal_has_one_reason_in_answer_log_and_metric() {
             let after = gateway.metric(&format!("rejected_total{{reason=\"{reason}\"}}")).await;
             assert!(after >= before + 1.0, "{reason}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_absolute_target_is_its_path_at_its_host() {
+    let backend = Backend::oap().start();
+    let config = conf::minimal().oap_cluster("app", &backend.address()).proxy_route("/a/", "app");
+    let gateway = Gateway::start(BINARY, &config.yaml()).await;
+    for (target, path) in [("http://h.example/a/b?c=d", "/a/b?c=d"), ("HTTP://h.example/a/", "/a/")] {
+        let answer = Version::Http1.ask(&gateway, &Request::get(target).authority("h.example")).await;
+        answer.expect(200, b"ok");
+        let told = backend.next_request().await;
+        assert_eq!(told.path(), path);
+    }
+    for (target, status) in
+        [("http://h.example", 404), ("http://h.example?x", 404), ("http://other/a/b", 400)]
+    {
+        let answer = Version::Http1.ask(&gateway, &Request::get(target).authority("h.example")).await;
+        assert_eq!(answer.status, status, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn an_http_1_0_connection_ends_with_its_answer_unless_the_client_asks_for_more() {
+    let backend = Backend::oap().start();
+    let config = conf::minimal().oap_cluster("app", &backend.address()).proxy_route("/", "app");
+    let gateway = Gateway::start(BINARY, &config.yaml()).await;
+    for (path, status) in [("/x", 200), ("/%00", 400)] {
+        let mut client = Http1::connect(gateway.address("public")).await;
+        assert!(client.send(format!("GET {path} HTTP/1.0\r\nhost: a\r\n\r\n").as_bytes()).await);
+        assert_eq!(client.answer("GET").await.status, status);
+        assert!(client.closed().await.is_empty());
+    }
+    let mut client = Http1::connect(gateway.address("public")).await;
+    for _ in 0..2 {
+        assert!(client.send(b"GET /x HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n").await);
+        client.answer("GET").await.expect(200, b"ok");
     }
 }
