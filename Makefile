@@ -33,4 +33,5 @@ perf: ## the load runs of testing/performance (a quarter of an hour on an idle m
 	testing/performance/objects.sh
 	testing/performance/slow_reader.sh
 	testing/performance/leaving.sh
+	testing/performance/reloads.sh
 	testing/performance/ways_up.sh

@@ -13,6 +13,7 @@
 mod house;
 mod leaving;
 mod objects;
+mod reloads;
 mod slow_reader;
 mod upstream_calls;
 mod ways_up;
@@ -38,6 +39,8 @@ enum Run {
     Objects(objects::Arguments),
     /// How soon the backend knows of clients that leave half way, and what stays behind.
     Leaving(leaving::Arguments),
+    /// Reloads under load: no request fails, nothing is refilled.
+    Reloads(reloads::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
     Origin,
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Run::SlowReader(arguments) => slow_reader::run(&arguments),
         Run::Objects(arguments) => objects::run(&arguments),
         Run::Leaving(arguments) => leaving::run(&arguments),
+        Run::Reloads(arguments) => reloads::run(&arguments),
         Run::Origin => house::origin(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
