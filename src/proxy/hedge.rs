@@ -133,7 +133,7 @@ async fn second(hedge: Hedge<'_>, first: BackendId, left: std::time::Duration) -
     let _permit = hedge.live.as_ref()?.hedge(hedging.budget_per_mille)?;
     let attempt = peer::pick_other(&hedge.route.cluster, hedge.key, &[first], began)?;
     let start = hedge.message.start(left);
-    let mut up = attempt.open(&start, &mut Bytes::new(), true, None).await.ok()?;
+    let mut up = attempt.open(&start, &mut Bytes::new(), true, None, false).await.ok()?;
     loop {
         match up.recv().await {
             Incoming::Head { head, credit } => {

@@ -16,7 +16,7 @@ use crate::object::Address;
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::Route;
 use crate::upstream::BackendId;
-use crate::upstream::client::OpenError;
+use crate::upstream::client::{OpenError, Wish};
 use crate::upstream::retry::{self, Body, Failure, RetryPermit, Retryable};
 
 /// One attempt of a request at one backend; under way until it is dropped.
@@ -92,19 +92,20 @@ impl Attempt {
         Arc::clone(self.at.backend().name())
     }
 
-    /// Opens an OAP/1 stream. `declared`: the length of the request's body, where it is known. Waits for a connection:
-    /// bounding that is the caller's.
+    /// Opens an OAP/1 stream. `declared`: the length of the request's body, where it is known. `fresh`: the attempt before
+    /// was lost together with its connection. Waits for a connection: bounding that is the caller's.
     pub(super) async fn open(
         &self,
         start: &StartRequest<'_>,
         content: &mut Bytes,
         end: bool,
         declared: Option<u64>,
+        fresh: bool,
     ) -> Result<OapStream, OpenError> {
         // An upload that does not fit the window waits for credit on a shared connection, and not on its own.
         let exclusive = declared.is_some_and(|length| length > self.cluster.window);
         match self.at.backend().link.pool() {
-            Some(pool) => pool.open(start, content, end, exclusive).await,
+            Some(pool) => pool.open(start, content, end, Wish { exclusive, fresh }).await,
             None => Err(OpenError::Closed),
         }
     }

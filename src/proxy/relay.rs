@@ -156,12 +156,13 @@ async fn answer(
     let live = Hedge::enter(&route.cluster, asked.method.as_str());
     let mut tried = Vec::new();
     let mut live = live;
+    let mut lost = false;
     loop {
         let now = clock::now();
         let attempt = peer::pick(&route.cluster, asked.key.as_ref(), &tried, now).map_err(Fail::Rejected)?;
         facts.backend = Some(attempt.backend_name());
         let began = *facts.upstream_since.get_or_insert(now);
-        let outcome = match open(exchange, attempt, message, asked.declared).await {
+        let outcome = match open(exchange, attempt, message, asked.declared, lost).await {
             Ok(running) => {
                 let hedge = Hedge { route, key: asked.key.as_ref(), message, live: live.take() };
                 until_head(exchange, running, hedge).await
@@ -187,6 +188,7 @@ async fn answer(
                     return Err(Fail::Upstream(trouble));
                 }
                 tried.push(attempt.backend());
+                lost = trouble.is_loss();
                 exchange.restart(now);
             }
             Err((attempt, fail, _)) => {
@@ -204,11 +206,12 @@ async fn open(
     attempt: Attempt,
     message: &mut Message,
     declared: Option<u64>,
+    fresh: bool,
 ) -> Result<Running, (Attempt, Fail)> {
     let left = exchange.left(clock::now());
     let (mut content, end) = exchange.take_first();
     let start = message.start(left);
-    let opened = tokio::time::timeout(left, attempt.open(&start, &mut content, end, declared)).await;
+    let opened = tokio::time::timeout(left, attempt.open(&start, &mut content, end, declared, fresh)).await;
     match opened {
         Ok(Ok(up)) => {
             exchange.opened(content, end, clock::now());

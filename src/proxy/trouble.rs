@@ -21,6 +21,11 @@ impl Trouble {
         matches!(self, Self::Stream(StreamFailure::NotProcessed))
     }
 
+    /// Whether the connection failed under the request.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(self, Self::Stream(failure) if !matches!(failure, StreamFailure::NotProcessed))
+    }
+
     /// Whether another backend may do better.
     pub(super) fn is_elsewhere_different(&self) -> bool {
         !matches!(self, Self::Open(OpenError::Unsendable(_)))

@@ -2,7 +2,7 @@
 //! and never takes what came for a whole answer.
 
 use gateway_testing::backend::{Backend, Malformed, Moment, Script};
-use gateway_testing::client::Request;
+use gateway_testing::client::{Http1, Request};
 use gateway_testing::{Gateway, conf, pattern};
 
 use crate::BINARY;
@@ -93,6 +93,41 @@ async fn each_breach_on_a_shared_connection_costs_what_it_must_and_no_more() {
 #[tokio::test]
 async fn each_breach_on_an_exclusive_connection_costs_what_it_must_and_no_more() {
     breaks(false).await;
+}
+
+#[tokio::test]
+async fn a_breach_between_requests_is_never_seen_where_a_request_may_be_repeated() {
+    for multiplexed in [true, false] {
+        let builder = if multiplexed { Backend::oap() } else { Backend::oap().exclusive() };
+        let backend = builder.start();
+        let config = conf::minimal().oap_cluster("app", &backend.address()).proxy_route("/", "app");
+        let gateway = Gateway::start(BINARY, &config.yaml()).await;
+        let breaches = Malformed::ALL.iter().copied().filter(|malformed| {
+            malformed.fits(multiplexed) && malformed.moments().contains(&Moment::BetweenRequests)
+        });
+        for malformed in breaches {
+            backend.set_script(move |_| Script::malformed_at(Moment::BetweenRequests, malformed));
+            for n in 0..8 {
+                // Several at once leave several connections behind, each of them broken; on a shared one they would be
+                // in the middle when another's answer is followed by the breach.
+                let requests = (0..if multiplexed { 1 } else { 4 }).map(|_| {
+                    let address = gateway.address("public");
+                    tokio::spawn(
+                        async move { Http1::connect(address).await.request(&Request::get("/x")).await },
+                    )
+                });
+                let mut answers = Vec::new();
+                for request in requests.collect::<Vec<_>>() {
+                    answers.push(request.await.unwrap());
+                }
+                answers.push(Version::Http2.ask(&gateway, &Request::get("/x")).await);
+                for answer in answers {
+                    let whole = answer.body.complete && answer.status == 200 && answer.body.bytes == "ok";
+                    assert!(whole, "{malformed:?} {n} multiplexed={multiplexed}: {answer:?}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

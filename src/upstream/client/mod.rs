@@ -43,7 +43,7 @@ pub use check::check;
 pub use dial::{Dial, DialError, OpenError};
 pub use observe::{Kind, Observer, Unobserved};
 pub use policy::{Mode, PoolPolicy};
-pub use pool::{Pool, PoolCounts};
+pub use pool::{Pool, PoolCounts, Wish};
 pub use stream::Stream;
 
 #[cfg(test)]

@@ -55,6 +55,16 @@ pub struct PoolCounts {
     pub frames: Counters,
 }
 
+/// Which connection a request would rather have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// One of its own; a shared one is the last resort.
+    pub exclusive: bool,
+    /// Of exclusive ones, one that was not idle: a request that was lost on a connection must not be lost a second time on
+    /// another that has waited beside it.
+    pub fresh: bool,
+}
+
 /// What can be done for a request at the moment.
 enum Step<Io> {
     Opened(Stream<Io>),
@@ -85,8 +95,6 @@ impl<D: Dial> Pool<D> {
     /// nothing follows after `content`. Waits for a dial, or for a place when all are taken: bounding that wait is the
     /// caller's, and dropping the future is safe at any time.
     ///
-    /// `prefer_exclusive` asks for a connection of the request's own; a shared one is the last resort.
-    ///
     /// # Errors
     /// With any error nothing was written: repeating the request elsewhere is safe.
     pub async fn open(
@@ -94,13 +102,13 @@ impl<D: Dial> Pool<D> {
         start: &StartRequest<'_>,
         content: &mut Bytes,
         end: bool,
-        prefer_exclusive: bool,
+        wish: Wish,
     ) -> Result<Stream<D::Io>, OpenError> {
         let mut opening = Opening { start, content, end };
-        match self.step(&mut opening, prefer_exclusive)? {
+        match self.step(&mut opening, wish)? {
             Step::Opened(stream) => Ok(stream),
             Step::Dial(slot) => self.open_fresh(slot, &mut opening).await,
-            Step::Wait(_) => self.wait(&mut opening, prefer_exclusive).await,
+            Step::Wait(_) => self.wait(&mut opening, wish).await,
         }
     }
 
@@ -133,28 +141,34 @@ impl<D: Dial> Pool<D> {
     }
 
     /// What can be done without waiting.
-    fn step(
-        self: &Arc<Self>,
-        opening: &mut Opening<'_, '_>,
-        prefer_exclusive: bool,
-    ) -> Result<Step<D::Io>, OpenError> {
+    fn step(self: &Arc<Self>, opening: &mut Opening<'_, '_>, wish: Wish) -> Result<Step<D::Io>, OpenError> {
         if self.places.is_closed() {
             return Err(OpenError::Closed);
         }
         let exclusive_only =
             self.policy.mode == Mode::Exclusive || self.places.learned() == Some(Kind::Exclusive);
-        if prefer_exclusive || exclusive_only {
-            self.step_exclusive(opening)
+        if wish.exclusive || exclusive_only {
+            self.step_exclusive(opening, wish.fresh)
         } else {
             self.step_shared(opening)
         }
     }
 
-    fn step_exclusive(self: &Arc<Self>, opening: &mut Opening<'_, '_>) -> Result<Step<D::Io>, OpenError> {
-        if let Some(stream) = self.open_idle(opening)? {
+    fn step_exclusive(
+        self: &Arc<Self>,
+        opening: &mut Opening<'_, '_>,
+        fresh: bool,
+    ) -> Result<Step<D::Io>, OpenError> {
+        if !fresh && let Some(stream) = self.open_idle(opening)? {
             return Ok(Step::Opened(stream));
         }
         if let Some(slot) = self.places.reserve() {
+            return Ok(Step::Dial(slot));
+        }
+        if fresh
+            && self.idle.evict()
+            && let Some(slot) = self.places.reserve()
+        {
             return Ok(Step::Dial(slot));
         }
         Ok(self.open_anywhere(opening)?.map_or(Step::Wait(None), Step::Opened))
@@ -210,13 +224,13 @@ impl<D: Dial> Pool<D> {
     async fn wait(
         self: &Arc<Self>,
         opening: &mut Opening<'_, '_>,
-        prefer_exclusive: bool,
+        wish: Wish,
     ) -> Result<Stream<D::Io>, OpenError> {
         let waiting = self.places.enter();
         loop {
             let mut freed = std::pin::pin!(waiting.freed());
             freed.as_mut().enable();
-            match self.step(opening, prefer_exclusive)? {
+            match self.step(opening, wish)? {
                 Step::Opened(stream) => {
                     waiting.found();
                     return Ok(stream);

@@ -184,6 +184,26 @@ async fn an_idle_connection_that_the_peer_closed_is_not_used() {
 }
 
 #[tokio::test]
+async fn who_lost_a_connection_is_given_none_that_was_idle() {
+    let (pool, backend) = pool(PoolPolicy { max: 2, ..alone() }, Speaks::exclusive());
+    let dials = Arc::clone(&backend.dials);
+    backend.echo();
+    let mut streams = [get(&pool, "/1").await.unwrap(), get(&pool, "/2").await.unwrap()];
+    for stream in &mut streams {
+        whole(stream).await.unwrap();
+    }
+    assert_eq!(pool.counts().exclusive_idle, 2);
+    let head = head("GET", "/3");
+    let start = StartRequest { head: &head, capability: b"", tenant_id: 0, is_head: false };
+    // All places are taken by idle ones: the oldest gives way.
+    let wish = Wish { exclusive: false, fresh: true };
+    let mut stream = pool.open(&start, &mut Bytes::new(), true, wish).await.unwrap();
+    assert_eq!(dials.made.load(Ordering::SeqCst), 3);
+    assert_eq!(whole(&mut stream).await.unwrap().1, b"/3");
+    assert_eq!(pool.counts().exclusive_idle, 2);
+}
+
+#[tokio::test]
 async fn an_idle_connection_with_stray_bytes_is_not_used() {
     let (pool, mut backend) = pool(alone(), Speaks::exclusive());
     let connection = {

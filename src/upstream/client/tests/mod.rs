@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{OpenError, Pool, PoolPolicy, Stream};
+use super::{OpenError, Pool, PoolPolicy, Stream, Wish};
 use crate::bhttp::encode_request_head;
 use crate::oap::{Incoming, StartRequest};
 use backend::{Backend, Dialer, Pipe, Speaks};
@@ -62,7 +62,7 @@ async fn open(
 ) -> Result<Stream<Pipe>, OpenError> {
     let head = head("GET", path);
     let start = StartRequest { head: &head, capability: b"", tenant_id: 0, is_head: false };
-    pool.open(&start, content, end, prefer_exclusive).await
+    pool.open(&start, content, end, Wish { exclusive: prefer_exclusive, fresh: false }).await
 }
 
 /// Takes the whole answer, and passes it on.
