@@ -3,6 +3,7 @@
 //! - [`Gateway`]: the real binary as a process, its log, its metrics, its memory.
 //! - [`backend`]: a scripted OAP/1 service with a codec of its own ([`wire`]), which can break every rule.
 //! - [`origin`]: plain HTTP/1.1 and h2c services, fast enough to measure against.
+//! - [`relay`]: something between the two that dies, stalls, comes back, or speaks TLS ([`tls`]).
 //! - [`client`]: HTTP/1.1 and HTTP/2 clients that say whether an answer was whole.
 //! - [`raw`]: raw HTTP/1 requests and HTTP/2 frames, right and wrong, with what must become of them.
 //! - [`conf`]: configurations. [`load`]: a load generator; its program is `gateway-load`.
@@ -62,6 +63,8 @@ pub mod origin;
 mod pattern;
 pub mod process;
 pub mod raw;
+pub mod relay;
+pub mod tls;
 pub mod wire;
 
 pub use gateway::{Builder, Gateway};

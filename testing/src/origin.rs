@@ -1,10 +1,12 @@
 //! Plain HTTP services to measure and migrate against: HTTP/1.1 and h2c.
 //!
-//! `GET /bytes/N` answers N bytes of [`pattern`], `POST` and `PUT` on anything read the content and answer 201, all
-//! else is 404. It parses as little as it can and keeps connections alive; it does not check what it is sent.
+//! `GET /bytes/N` answers N bytes of [`pattern`], `GET /slow/MS/N` the same after so many milliseconds, `GET /stall/N`
+//! announces a megabyte more than the N bytes that it sends. `POST` and `PUT` on anything read the content and answer 201,
+//! all else is 404. It parses as little as it can and keeps connections alive; it does not check what it is sent.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,7 +42,7 @@ impl Origin {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("origin")
-            .enable_io()
+            .enable_all()
             .build()?;
         // Bound outside the runtime, so that a test's own runtime may start one.
         let bound = std::net::TcpListener::bind(address)?;
@@ -73,22 +75,41 @@ impl Drop for Origin {
     }
 }
 
-/// The status and the content of an answer.
-fn answer(method: &str, path: &str) -> (u16, Bytes) {
-    match (method, path.strip_prefix("/bytes/")) {
-        ("POST" | "PUT", _) => (201, Bytes::from_static(b"stored")),
-        (_, Some(length)) => match length.parse() {
-            Ok(length) => (200, pattern(length)),
-            Err(_) => (404, Bytes::new()),
-        },
-        _ => (404, Bytes::new()),
-    }
+/// The status and the content of an answer, and how long it takes; more may be announced than there is.
+struct Answer {
+    status: u16,
+    content: Bytes,
+    announced: usize,
+    after: Duration,
+}
+
+fn answer(method: &str, path: &str) -> Answer {
+    let mut words = path.split('/').skip(1);
+    let kind = words.next().unwrap_or_default();
+    let mut number = || words.next()?.parse::<usize>().ok();
+    let (mut after, mut missing) = (Duration::ZERO, 0);
+    let (status, content) = match (method, kind) {
+        ("POST" | "PUT", _) => (201, Some(Bytes::from_static(b"stored"))),
+        (_, "bytes") => (200, number().map(pattern)),
+        (_, "slow") => {
+            after = Duration::from_millis(number().unwrap_or_default() as u64);
+            (200, number().map(pattern))
+        }
+        (_, "stall") => {
+            missing = 1_000_000;
+            (200, number().map(pattern))
+        }
+        _ => (404, None),
+    };
+    let status = if content.is_some() { status } else { 404 };
+    let content = content.unwrap_or_default();
+    Answer { status, announced: content.len() + missing, content, after }
 }
 
 async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
     let mut input = BytesMut::with_capacity(128 * 1024);
     // The last answer: a client that asks the same again gets the same bytes.
-    let (mut asked, mut written) = (Vec::new(), Vec::new());
+    let (mut asked, mut written, mut after) = (Vec::new(), Vec::new(), Duration::ZERO);
     loop {
         let head = loop {
             if let Some(at) = input.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -126,13 +147,17 @@ async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
         if asked != line.as_bytes() {
             let mut words = line.split(' ');
             let method = words.next().unwrap_or_default();
-            let (status, content) = answer(method, words.next().unwrap_or_default());
-            written =
-                format!("HTTP/1.1 {status} -\r\ncontent-length: {}\r\n\r\n", content.len()).into_bytes();
+            let answer = answer(method, words.next().unwrap_or_default());
+            let (status, announced) = (answer.status, answer.announced);
+            written = format!("HTTP/1.1 {status} -\r\ncontent-length: {announced}\r\n\r\n").into_bytes();
             if method != "HEAD" {
-                written.extend_from_slice(&content);
+                written.extend_from_slice(&answer.content);
             }
+            after = answer.after;
             asked = line.as_bytes().to_vec();
+        }
+        if !after.is_zero() {
+            tokio::time::sleep(after).await;
         }
         stream.write_all(&written).await?;
     }
@@ -172,15 +197,20 @@ async fn serve_http2(stream: TcpStream) -> Result<(), h2::Error> {
             while let Some(Ok(piece)) = content.data().await {
                 drop(content.flow_control().release_capacity(piece.len()));
             }
-            let (status, content) = answer(head.method.as_str(), head.uri.path());
-            let response = http::Response::builder().status(status).header("content-length", content.len());
-            let end = head.method == "HEAD" || content.is_empty();
+            let Answer { status, content, announced, after } = answer(head.method.as_str(), head.uri.path());
+            tokio::time::sleep(after).await;
+            let response = http::Response::builder().status(status).header("content-length", announced);
+            let end = head.method == "HEAD" || announced == 0;
             let Ok(response) = response.body(()) else { return };
             // A client that has left takes no answer.
             if let Ok(mut stream) = respond.send_response(response, end)
                 && !end
             {
-                drop(stream.send_data(content, true));
+                let whole = content.len() == announced;
+                drop(stream.send_data(content, whole));
+                if !whole {
+                    drop(std::future::poll_fn(|cx| stream.poll_reset(cx)).await);
+                }
             }
         });
     }
@@ -203,6 +233,8 @@ mod tests {
             (Request::head("/bytes/13"), 200, Bytes::new()),
             (Request::post("/sink", pattern(300_000)), 201, Bytes::from_static(b"stored")),
             (Request::post("/sink", pattern(70_000)).open_length(), 201, Bytes::from_static(b"stored")),
+            (Request::get("/slow/20/7"), 200, pattern(7)),
+            (Request::get("/slow/20/8"), 200, pattern(8)),
             (Request::get("/other"), 404, Bytes::new()),
         ];
         for (request, status, content) in requests {

@@ -1,6 +1,7 @@
 //! What a scripted service does with a request, step by step.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -59,6 +60,7 @@ pub(super) enum Step {
     OverSend(usize),
     Raw(Bytes),
     Wait(Gate),
+    Pause(Duration),
     UntilGivenUp,
     LateFrames(usize),
     Mark(&'static str),
@@ -273,6 +275,12 @@ impl Script {
     #[must_use]
     pub fn wait(self, gate: &Gate) -> Self {
         self.step(Step::Wait(gate.clone()))
+    }
+
+    /// Lets time pass, as a slow service does.
+    #[must_use]
+    pub fn pause(self, time: Duration) -> Self {
+        self.step(Step::Pause(time))
     }
 
     /// Waits until the client gives the stream up. Only a script with this step goes on after that; it then

@@ -178,6 +178,7 @@ impl Stream {
             }
             Step::Raw(bytes) => self.out(Out::Bytes(bytes)),
             Step::Wait(gate) => gate.passed().await,
+            Step::Pause(time) => tokio::time::sleep(time).await,
             Step::UntilGivenUp => {
                 drop(self.flow.gone.subscribe().wait_for(|gone| *gone).await);
                 self.ignores_credit = true;
