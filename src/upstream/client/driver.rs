@@ -111,6 +111,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
                 Ok(input) if input.is_empty() => state.core.handle_eof().and(Ok(false)),
                 Ok(input) => {
                     state.silent_since = Instant::now();
+                    state.silent_before = Duration::ZERO;
                     if !self.deaf {
                         self.verdict = None;
                     }

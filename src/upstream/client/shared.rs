@@ -35,6 +35,9 @@ pub(super) struct State {
     pub(super) idle_since: Instant,
     /// Since when nothing was heard from the peer, though a stream was open.
     pub(super) silent_since: Instant,
+    /// How long nothing was heard while earlier streams were open, each of which was given up: many short silences are a
+    /// long one.
+    pub(super) silent_before: Duration,
     /// A stream was given up after a long silence: the peer is to show that it is there.
     pub(super) suspected: bool,
     /// No new streams; over as soon as the open ones are.
@@ -55,6 +58,7 @@ impl Shared {
             written,
             idle_since: now,
             silent_since: now,
+            silent_before: Duration::ZERO,
             suspected: false,
             retired: false,
             flushing: false,
@@ -266,7 +270,11 @@ impl Drop for SharedStream {
         let mut state = self.connection.lock();
         state.core.give_up(self.id);
         state.settle(self.id);
-        if state.silent_since.elapsed() > self.connection.silence {
+        let silent = state.silent_before.saturating_add(state.silent_since.elapsed());
+        if state.core.open_streams() == 0 {
+            state.silent_before = silent;
+        }
+        if silent > self.connection.silence {
             state.suspected = true;
             state.wake_driver();
         }

@@ -65,6 +65,21 @@ async fn a_peer_that_gives_no_sign_of_life_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_is_never_heard_is_left_however_soon_its_requests_are_given_up() {
+    let (pool, mut backend) = pool(policy(), Speaks::multiplexed(64));
+    let (first, connection) = tokio::join!(get(&pool, "/"), backend.accept());
+    drop(first);
+    for _ in 0..3 {
+        let stream = get(&pool, "/").await;
+        pass(HELLO / 2).await;
+        drop(stream);
+    }
+    pass(WRITE).await;
+    assert_eq!(pool.counts().shared, 0);
+    drop(connection);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whatever_a_peer_says_is_a_sign_of_life() {
     let (pool, mut backend) = pool(policy(), Speaks::multiplexed(64));
     let (first, mut connection) = tokio::join!(get(&pool, "/1"), backend.accept());
