@@ -41,6 +41,9 @@ pub type InFlight = backend::InFlight<Link>;
 
 /// HTTP/2: streams that share one connection to a backend.
 const H2_STREAMS: usize = 100;
+/// HTTP/2: how often a connection is asked for a sign of life, if not as often as its backend is checked. Many streams would
+/// go on failing on one that has died without a word; Pingora gives it up 5 s after the question.
+const H2_PING: Duration = Duration::from_secs(5);
 
 /// What every cluster of a gateway shares.
 pub struct Surroundings {
@@ -138,6 +141,7 @@ impl Linking {
         peer.options.idle_timeout = Some(self.timeouts.idle);
         peer.options.write_timeout = Some(self.timeouts.write);
         peer.options.max_h2_streams = H2_STREAMS;
+        peer.options.h2_ping_interval = Some(self.check.interval.min(H2_PING));
         peer
     }
 

@@ -67,6 +67,8 @@ pub(super) fn http_check(
     let mut http = HttpHealthCheck::new("", false);
     http.peer_template = template.clone();
     http.peer_template.options.read_timeout = Some(check.timeout);
+    // One that has room for a second stream would be kept, and the next check would not dial.
+    http.peer_template.options.max_h2_streams = 1;
     let path = check.path.as_ref().map_or_else(|| "/".to_owned(), ToString::to_string);
     let mut request = pingora_http::RequestHeader::build("GET", path.as_bytes(), Some(2)).map_err(wrong)?;
     request.insert_header(http::header::HOST, host).map_err(wrong)?;
