@@ -1,7 +1,7 @@
 //! Clients that leave in the middle: how soon their streams are given up, and whether anything of theirs stays behind.
 //!
 //! Downloads and uploads over HTTP/1.1 and HTTP/2, left half way one after the other, by closing the connection or
-//! resetting the stream. The backend's clock and the client's are the same.
+//! resetting the stream, over shared and over exclusive connections to the backend. Its clock and the client's are the same.
 
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,26 @@ pub struct Arguments {
     count: usize,
 }
 
-/// The ways to leave.
-const WAYS: [&str; 4] = ["download http/1.1", "download http/2", "upload http/1.1", "upload http/2"];
+/// The ways to leave. In the last of each three the whole connection goes.
+const WAYS: [&str; 6] = [
+    "download http/1.1",
+    "download http/2",
+    "download http/2 -",
+    "upload http/1.1",
+    "upload http/2",
+    "upload http/2 -",
+];
 
 pub fn run(arguments: &Arguments) -> bool {
-    let backend = Backend::oap().script(|request| match request.path() {
-        "/down" => Script::new().read_body().announce(200, 1_000_000).data(pattern(1000)).stall(),
+    [false, true].into_iter().all(|exclusive| leave_all(arguments.count / 2, exclusive))
+}
+
+fn leave_all(count: usize, exclusive: bool) -> bool {
+    println!("{} connections to the backend", if exclusive { "exclusive" } else { "shared" });
+    let backend = if exclusive { Backend::oap().exclusive() } else { Backend::oap() };
+    // More than a window, so that as much as may wait in the gateway does.
+    let backend = backend.script(|request| match request.path() {
+        "/down" => Script::new().read_body().announce(200, 4_000_000).data(pattern(4_000_000)),
         _ => Script::new().read_bytes(1).mark("reading").read_body(),
     });
     let backend = backend.start();
@@ -44,7 +58,7 @@ pub fn run(arguments: &Arguments) -> bool {
         }
         let before = standing(&gateway).await;
         let mut took: Vec<Vec<Duration>> = vec![Vec::new(); WAYS.len()];
-        for n in 0..arguments.count {
+        for n in 0..count {
             let way = n % WAYS.len();
             took[way].push(leave(&gateway, &backend, way).await);
         }
@@ -67,15 +81,15 @@ async fn leave(gateway: &Gateway, backend: &Backend, way: usize) -> Duration {
             left = Instant::now();
             drop(client);
         }
-        1 => {
+        1 | 2 => {
             let client = Http2::connect(at).await;
             let mut download = client.open(&Request::get("/oap/down")).await;
             download.finish();
             drop(download.answer_start().await.expect("an answer"));
             left = Instant::now();
-            download.leave();
+            if way == 1 { download.leave() } else { drop((client, download)) }
         }
-        2 => {
+        3 => {
             let mut client = Http1::connect(at).await;
             assert!(
                 client.send(b"POST /oap/up HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome").await
@@ -90,7 +104,7 @@ async fn leave(gateway: &Gateway, backend: &Backend, way: usize) -> Duration {
             assert!(upload.send(pattern(1000)).await);
             reading().await;
             left = Instant::now();
-            upload.leave();
+            if way == 4 { upload.leave() } else { drop((client, upload)) }
         }
     }
     let given_up = |event: &gateway_testing::backend::Event| match event.what {
