@@ -336,7 +336,12 @@ async fn serve_http1<A: HttpServerApp + Send + Sync + 'static>(
         session.set_keepalive(None);
     }
     let mut next = app.process_new_http(session, draining).await;
-    while let Some((stream, settings)) = next.map(|reused| reused.consume()) {
+    while let Some((mut stream, settings)) = next.map(|reused| reused.consume()) {
+        if *draining.borrow() {
+            // Its answer's head went before the drain began and has promised to stay: who takes that at its word has
+            // as long as an idle connection has. What is there is read whatever comes of this.
+            drop(tokio::time::timeout(LAST_WORD, stream.try_peek(&mut [0])).await);
+        }
         let mut session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);
