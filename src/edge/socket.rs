@@ -28,7 +28,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::connection::Connection;
 use crate::tenant::proxy_protocol::{self, Progress};
 
-/// Writes below this many bytes are gathered until the next flush or a larger write.
+/// Writes below this many bytes are gathered until the next flush, a larger write, or a read that has to wait.
 const GATHER: usize = 4 * 1024;
 /// Buffers that go into one system call, the gathered one included.
 const SLICES: usize = 16;
@@ -212,10 +212,18 @@ impl AsyncRead for Socket {
             }
             return Poll::Ready(Ok(()));
         }
-        match &mut self.transport {
+        let read = match &mut self.transport {
             Transport::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Transport::Unix(s) => Pin::new(s).poll_read(cx, buf),
+        };
+        if read.is_pending() && !self.unsent.is_empty() {
+            // Who waits for the peer has nothing more to say for now, and the peer may wait for what was gathered: Pingora
+            // flushes an answer of announced length only at its end, however long that takes to come.
+            if let Poll::Ready(Err(e)) = self.poll_unsent(cx) {
+                return Poll::Ready(Err(e));
+            }
         }
+        read
     }
 }
 
