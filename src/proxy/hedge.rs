@@ -74,6 +74,8 @@ pub(super) async fn until_head(
     });
     let mut held: Option<ResponseHead> = None;
     let mut failed: Option<Fail> = None;
+    // A second head of 500 or more, while the first attempt may still do better.
+    let mut spare: Option<Second> = None;
     let mut is_over = false;
     let won = poll_fn(|cx| {
         if held.is_none() && failed.is_none() {
@@ -82,9 +84,10 @@ pub(super) async fn until_head(
                     return Poll::Ready(Ok(Won::First(head)));
                 }
                 Poll::Ready(Step::Head(head)) => held = Some(head),
-                Poll::Ready(step) => match fail_of(step) {
-                    fail @ Fail::Upstream(_) if !is_over => failed = Some(fail),
-                    fail => return Poll::Ready(Err(fail)),
+                Poll::Ready(step) => match (fail_of(step), spare.take()) {
+                    (Fail::Upstream(_), Some(second)) => return Poll::Ready(Ok(Won::Second(second))),
+                    (fail @ Fail::Upstream(_), None) if !is_over => failed = Some(fail),
+                    (fail, _) => return Poll::Ready(Err(fail)),
                 },
                 Poll::Pending => {}
             }
@@ -94,9 +97,10 @@ pub(super) async fn until_head(
         if !is_over && let Poll::Ready(answer) = second.as_mut().poll(cx) {
             is_over = true;
             match answer {
-                Some(answer) if answer.head.status < 500 || held.is_none() => {
+                Some(answer) if answer.head.status < 500 || failed.is_some() => {
                     return Poll::Ready(Ok(Won::Second(answer)));
                 }
+                Some(answer) if held.is_none() => spare = Some(answer),
                 _ => {}
             }
         }
@@ -133,7 +137,10 @@ async fn second(hedge: Hedge<'_>, first: BackendId, left: std::time::Duration) -
     let _permit = hedge.live.as_ref()?.hedge(hedging.budget_per_mille)?;
     let attempt = peer::pick_other(&hedge.route.cluster, hedge.key, &[first], began)?;
     let start = hedge.message.start(left);
-    let mut up = attempt.open(&start, &mut Bytes::new(), true, None, false).await.ok()?;
+    let Ok(mut up) = attempt.open(&start, &mut Bytes::new(), true, None, false).await else {
+        attempt.failed(clock::now());
+        return None;
+    };
     loop {
         match up.recv().await {
             Incoming::Head { head, credit } => {

@@ -27,7 +27,8 @@ const HALF: Duration = Duration::from_secs(30);
 /// How long an answer is given again before it is computed anew.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// How long a cluster takes from a request's first attempt to its answer's head.
+/// How long a cluster takes from the attempt that wins to its answer's head. With the wait before a second attempt counted
+/// in, the wait would grow by what it has itself made longer.
 #[derive(Debug)]
 pub struct Latency {
     halves: [Box<[AtomicU32]>; 2],
@@ -55,7 +56,7 @@ impl Latency {
         }
     }
 
-    /// Counts a request that took so long from its first attempt to its answer's head, whichever attempt won.
+    /// Counts a head that came so long after the attempt whose head it is began.
     pub fn on_head(&self, took: Duration) {
         let half = self.halves.get(self.filling.load(Relaxed));
         if let Some(count) = half.and_then(|half| half.get(bucket(took))) {

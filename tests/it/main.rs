@@ -12,6 +12,7 @@
 mod both;
 mod broken;
 mod connecting;
+mod hedging;
 mod leaving;
 mod objects;
 mod recovering;
