@@ -1,5 +1,6 @@
 //! What belongs to the gateway and outlives a configuration: the policy in force, the log, the metrics, the drain.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
@@ -149,6 +150,10 @@ impl State {
         for cluster in policy.clusters.values() {
             cluster.refresh_gauges(&self.metrics);
         }
+        let counts = |name: &str| policy.clusters.get(name).is_some_and(|cluster| cluster.has_pools());
+        let backends: HashSet<_> =
+            policy.clusters.values().flat_map(|cluster| cluster.backend_names()).collect();
+        self.metrics.retain_upstreams(|name| backends.contains(name), counts);
         let queues = self.admission.queues();
         let waiting = queues.iter().filter(|(_, depth)| *depth > 0).filter_map(|(number, depth)| {
             let tenant = policy.tenants.iter().find(|tenant| tenant.buckets.number() == *number)?;

@@ -334,7 +334,6 @@ impl Cluster {
         for gone in changed.removed {
             log::info!("cluster {}: {} left", self.name, gone.name());
             gone.link.close();
-            self.lasting.linking.counting.forget(gone.name());
         }
     }
 
@@ -384,6 +383,17 @@ impl Cluster {
         }
     }
 
+    /// What its backends are called now.
+    pub fn backend_names(&self) -> Vec<Arc<str>> {
+        let current = self.lasting.members.current();
+        current.backends().map(|(backend, _)| Arc::clone(backend.name())).collect()
+    }
+
+    /// Whether it counts connections of its own: Pingora keeps those of HTTP clusters.
+    pub fn has_pools(&self) -> bool {
+        self.protocol == ClusterProtocol::Oap
+    }
+
     /// Brings the gauges that are read rather than counted up to date.
     pub fn refresh_gauges(&self, metrics: &Metrics) {
         let now = clock::now();
@@ -397,7 +407,7 @@ impl Cluster {
                 states.iter_mut().zip(now).for_each(|((_, sum), count)| *sum = sum.saturating_add(count));
             }
         }
-        if self.protocol == ClusterProtocol::Oap {
+        if self.has_pools() {
             for (state, count) in states {
                 let gauge = metrics.upstream_connections.with_label_values(&[self.name.as_str(), state]);
                 gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

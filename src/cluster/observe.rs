@@ -36,14 +36,6 @@ impl Counting {
     }
 }
 
-impl Counting {
-    /// A backend has left: its series goes, so that names that come and go do not pile up.
-    pub(super) fn forget(&self, backend: &str) {
-        // It has none before the first scrape.
-        drop(self.metrics.upstream_health.remove_label_values(&[backend]));
-    }
-}
-
 impl Observer for Counting {
     fn on_protocol_error(&self, error: &ProtocolError) {
         self.metrics.on_protocol_error(error.reason());

@@ -317,6 +317,12 @@ impl Metrics {
         self.tenants.depths(waiting);
     }
 
+    /// Takes away the series of backends and of clusters that are no more, so that names that come and go do not pile up.
+    pub fn retain_upstreams(&self, has_backend: impl Fn(&str) -> bool, has_cluster: impl Fn(&str) -> bool) {
+        retain(&self.upstream_health, "backend", has_backend);
+        retain(&self.upstream_connections, "cluster", has_cluster);
+    }
+
     /// Counts a rejection under the word that answer and log carry.
     pub fn on_rejection(&self, reason: Reason) {
         self.rejected.with_label_values(&[reason.as_str()]).inc();
@@ -371,6 +377,20 @@ fn gauges(
     register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
 }
 
+/// Keeps the series whose `label` has a value that `stays`. All labels of the vector are in their names' order.
+fn retain(gauges: &IntGaugeVec, label: &str, stays: impl Fn(&str) -> bool) {
+    for family in gauges.collect() {
+        for series in family.get_metric() {
+            let labels = series.get_label();
+            if labels.iter().any(|pair| pair.name() == label && !stays(pair.value())) {
+                let values: Vec<_> = labels.iter().map(prometheus::proto::LabelPair::value).collect();
+                // Whoever was faster has removed it.
+                drop(gauges.remove_label_values(&values));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,6 +409,27 @@ mod tests {
         assert!(
             text.contains(r#"http_requests_total{method="OTHER",route="objects",status="418"} 1"#),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn upstreams_that_are_no_more_have_no_series() {
+        let metrics = Metrics::new().unwrap();
+        for backend in ["10.0.0.1:1", "10.0.0.2:1"] {
+            metrics.upstream_health.with_label_values(&[backend]).set(1);
+        }
+        for (cluster, state) in [("a", "shared"), ("b", "shared"), ("b", "dialing")] {
+            metrics.upstream_connections.with_label_values(&[cluster, state]).set(1);
+        }
+        metrics.retain_upstreams(|backend| backend == "10.0.0.2:1", |cluster| cluster == "a");
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let series: Vec<_> = text.lines().filter(|line| line.starts_with("upstream_")).collect();
+        assert_eq!(
+            series,
+            [
+                r#"upstream_connections{cluster="a",state="shared"} 1"#,
+                r#"upstream_health{backend="10.0.0.2:1"} 1"#
+            ]
         );
     }
 
