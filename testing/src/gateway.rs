@@ -22,6 +22,7 @@ pub struct Builder {
     program: String,
     config: String,
     files: Vec<(String, String)>,
+    secrets: Vec<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -45,6 +46,13 @@ impl Builder {
     pub fn file(mut self, name: &str, text: impl Into<String>) -> Self {
         self.files.push((name.to_owned(), text.into()));
         self
+    }
+
+    /// Another file beside the configuration, for its owner's eyes only.
+    #[must_use]
+    pub fn secret(mut self, name: &str, text: impl Into<String>) -> Self {
+        self.secrets.push(name.to_owned());
+        self.file(name, text)
     }
 
     /// A variable of the environment.
@@ -81,6 +89,10 @@ impl Builder {
         for (name, text) in &self.files {
             std::fs::write(folder.path().join(name), text).expect("a written file");
         }
+        for name in &self.secrets {
+            let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(folder.path().join(name), owner_only).expect("its mode");
+        }
         let path = path.to_str().expect("a path of text");
         let process = Process::spawn(&self.program, &["run", "-c", path], &self.environment);
         Gateway { process, folder }
@@ -94,6 +106,7 @@ impl Gateway {
             program: std::env::var("SVC_GATEWAY_BIN").unwrap_or_else(|_| program.to_owned()),
             config: String::new(),
             files: Vec::new(),
+            secrets: Vec::new(),
             environment: Vec::new(),
         }
     }

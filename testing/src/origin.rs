@@ -1,7 +1,7 @@
 //! Plain HTTP services to measure and migrate against: HTTP/1.1 and h2c.
 //!
 //! `GET /bytes/N` answers N bytes of [`pattern`], `GET /slow/MS/N` the same after so many milliseconds, `GET /stall/N`
-//! announces a megabyte more than the N bytes that it sends. `POST` and `PUT` on anything read the content and answer 201,
+//! announces a megabyte more than the N bytes that it sends, `GET /deadline` answers the request's `x-deadline-ms`. `POST` and `PUT` on anything read the content and answer 201,
 //! all else is 404. It parses as little as it can and keeps connections alive; it does not check what it is sent.
 
 use std::io;
@@ -83,7 +83,7 @@ struct Answer {
     after: Duration,
 }
 
-fn answer(method: &str, path: &str) -> Answer {
+fn answer(method: &str, path: &str, deadline: &str) -> Answer {
     let mut words = path.split('/').skip(1);
     let kind = words.next().unwrap_or_default();
     let mut number = || words.next()?.parse::<usize>().ok();
@@ -99,6 +99,7 @@ fn answer(method: &str, path: &str) -> Answer {
             missing = 1_000_000;
             (200, number().map(pattern))
         }
+        (_, "deadline") => (200, Some(Bytes::copy_from_slice(deadline.as_bytes()))),
         _ => (404, None),
     };
     let status = if content.is_some() { status } else { 404 };
@@ -144,10 +145,11 @@ async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
                 return Ok(());
             }
         }
-        if asked != line.as_bytes() {
+        let deadline = field("x-deadline-ms").unwrap_or_default();
+        if asked != line.as_bytes() || line.contains("deadline") {
             let mut words = line.split(' ');
             let method = words.next().unwrap_or_default();
-            let answer = answer(method, words.next().unwrap_or_default());
+            let answer = answer(method, words.next().unwrap_or_default(), &deadline);
             let (status, announced) = (answer.status, answer.announced);
             written = format!("HTTP/1.1 {status} -\r\ncontent-length: {announced}\r\n\r\n").into_bytes();
             if method != "HEAD" {
@@ -197,7 +199,9 @@ async fn serve_http2(stream: TcpStream) -> Result<(), h2::Error> {
             while let Some(Ok(piece)) = content.data().await {
                 drop(content.flow_control().release_capacity(piece.len()));
             }
-            let Answer { status, content, announced, after } = answer(head.method.as_str(), head.uri.path());
+            let deadline = head.headers.get("x-deadline-ms").and_then(|value| value.to_str().ok());
+            let Answer { status, content, announced, after } =
+                answer(head.method.as_str(), head.uri.path(), deadline.unwrap_or_default());
             tokio::time::sleep(after).await;
             let response = http::Response::builder().status(status).header("content-length", announced);
             let end = head.method == "HEAD" || announced == 0;

@@ -1,10 +1,11 @@
 //! Clients that leave in the middle: their streams are given up at once, and nothing of theirs stays behind.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway_testing::backend::{Backend, Event, Script, What};
 use gateway_testing::client::{Http1, Http2, Request};
 use gateway_testing::{Gateway, conf, pattern};
+use tokio::time::Instant;
 
 use crate::BINARY;
 
@@ -43,7 +44,7 @@ async fn leave(gateway: &Gateway, backend: &Backend, way: Way) -> Duration {
             let mut client = Http1::connect(at).await;
             assert!(client.send(&Request::get("/down").http1_bytes()).await);
             drop(client.answer_head("GET").await.unwrap());
-            left = Instant::now();
+            left = Instant::now().into_std();
             drop(client);
         }
         Way::DownloadHttp2 | Way::DownloadHttp2Closed => {
@@ -51,7 +52,7 @@ async fn leave(gateway: &Gateway, backend: &Backend, way: Way) -> Duration {
             let mut download = client.open(&Request::get("/down")).await;
             download.finish();
             drop(download.answer_start().await.unwrap());
-            left = Instant::now();
+            left = Instant::now().into_std();
             match way {
                 Way::DownloadHttp2 => download.leave(),
                 _ => drop((client, download)),
@@ -63,7 +64,7 @@ async fn leave(gateway: &Gateway, backend: &Backend, way: Way) -> Duration {
                 client.send(b"POST /up HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nsome").await
             );
             reading().await;
-            left = Instant::now();
+            left = Instant::now().into_std();
             drop(client);
         }
         Way::UploadHttp2 | Way::UploadHttp2Closed => {
@@ -71,7 +72,7 @@ async fn leave(gateway: &Gateway, backend: &Backend, way: Way) -> Duration {
             let mut upload = client.open(&Request::new("POST", "/up").open_length()).await;
             assert!(upload.send(pattern(1000)).await);
             reading().await;
-            left = Instant::now();
+            left = Instant::now().into_std();
             match way {
                 Way::UploadHttp2 => upload.leave(),
                 _ => drop((client, upload)),

@@ -15,6 +15,7 @@ mod connecting;
 mod hedging;
 mod leaving;
 mod objects;
+mod reaching;
 mod recovering;
 mod refusing;
 mod reloading;

@@ -122,7 +122,7 @@ async fn loses_nothing(requests: [(Request, u16); 4], enough: f64) {
     while let Some(ended) = clients.join_next().await {
         answers += ended.unwrap();
     }
-    let last = std::time::Instant::now();
+    let last = tokio::time::Instant::now();
     assert!(answers as f64 > enough, "{answers}");
     let status = gateway.wait_exit(PATIENCE.min(Duration::from_secs(15))).await;
     assert_eq!(status.code(), Some(0), "{}", gateway.log_text());

@@ -137,11 +137,17 @@ impl Upload {
         answer(self.response, None).await
     }
 
+    /// Waits for the answer's head, and leaves its content unread.
+    pub async fn answer_head(&mut self) -> Result<(u16, RecvStream), h2::Error> {
+        let (head, body) = (&mut self.response).await?.into_parts();
+        Ok((head.status.as_u16(), body))
+    }
+
     /// Waits for the answer's head and the first bytes of its content, and leaves the rest unread.
     pub async fn answer_start(&mut self) -> Result<(u16, RecvStream, Bytes), h2::Error> {
-        let (head, mut body) = (&mut self.response).await?.into_parts();
+        let (status, mut body) = self.answer_head().await?;
         let first = body.data().await.transpose()?.unwrap_or_default();
-        Ok((head.status.as_u16(), body, first))
+        Ok((status, body, first))
     }
 }
 
