@@ -1,5 +1,6 @@
 //! Who asks: each tenant from addresses of its own.
 
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,6 +15,10 @@ use crate::origin::length;
 
 /// Connections from one address.
 const A_ADDRESS: usize = 250;
+/// Addresses of a tenant whose clients open a connection for each request.
+const ADDRESSES: usize = 50;
+/// Threads of a client that asks at its own times; more requests than these are never under way.
+const APART: usize = 64;
 
 /// A tenant's clients.
 #[derive(Clone)]
@@ -94,6 +99,46 @@ impl Tenant {
         while under_way.join_next().await.is_some() {}
     }
 
+    /// As [`Self::steadily`], on threads of its own that are scheduled before the aggressors': they would be on machines of
+    /// their own, and this one's clock would be late for reasons that are not the gateway's.
+    pub async fn steadily_apart(self, a_second: u64, time: Duration) {
+        let (done, mut over) = tokio::sync::mpsc::channel::<()>(1);
+        let (next, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
+        for _ in 0..APART {
+            let (this, next, done) = (self.clone(), Arc::clone(&next), done.clone());
+            std::thread::spawn(move || {
+                crate::first_in_line();
+                let mut kept = None;
+                loop {
+                    let after = Duration::from_micros(next.fetch_add(1, Relaxed) * 1_000_000 / a_second);
+                    if after >= time {
+                        break;
+                    }
+                    let due = began + after;
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                    let status = kept
+                        .take()
+                        .or_else(|| this.connect_at_once())
+                        .and_then(|mut stream| Some((ask_at_once(&mut stream)?, stream)));
+                    this.count(status.as_ref().map(|(status, _)| *status), due);
+                    kept = status.map(|(_, stream)| stream);
+                }
+                drop(done);
+            });
+        }
+        drop(done);
+        // Closed when the last of them has ended.
+        over.recv().await;
+    }
+
+    fn connect_at_once(&self) -> Option<std::net::TcpStream> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
+        socket.bind(&SocketAddr::new(IpAddr::V4(self.first), 0).into()).ok()?;
+        socket.connect(&self.target.into()).ok()?;
+        drop(socket.set_tcp_nodelay(true));
+        Some(socket.into())
+    }
+
     /// One connection, one request after the other; a refusal is followed by a short rest.
     pub async fn closed_loop(self, n: usize, request: Arc<Vec<u8>>, until: Instant) {
         while Instant::now() < until {
@@ -115,10 +160,14 @@ impl Tenant {
     }
 
     /// A connection for each request.
+    /// Each from the next of its addresses, since an address has no more than some 28,000 ports a minute.
     pub async fn reconnecting(self, n: usize, until: Instant) {
-        while Instant::now() < until {
+        for turn in n.. {
+            if Instant::now() >= until {
+                break;
+            }
             let due = Instant::now();
-            let status = match self.connect(n).await {
+            let status = match self.connect(turn % ADDRESSES * A_ADDRESS).await {
                 Some(mut stream) => ask(&mut stream, &get()).await,
                 None => None,
             };
@@ -163,23 +212,41 @@ pub fn post(bytes: usize) -> Vec<u8> {
     request
 }
 
+fn ask_at_once(stream: &mut std::net::TcpStream) -> Option<u16> {
+    stream.write_all(&get()).ok()?;
+    let (mut input, mut buffer) = (Vec::with_capacity(1024), [0; 4096]);
+    loop {
+        let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
+        input.extend_from_slice(&buffer[..n]);
+        if let Some(status) = status(&input) {
+            return status;
+        }
+    }
+}
+
 /// The status of the answer, once it is whole; `None` when the connection is over.
 async fn ask(stream: &mut TcpStream, request: &[u8]) -> Option<u16> {
     stream.write_all(request).await.ok()?;
     let mut input = Vec::with_capacity(1024);
     let mut buffer = [0; 4096];
     loop {
-        if let Some(at) = input.windows(4).position(|four| four == b"\r\n\r\n")
-            && input.len() >= at + 4 + length(&input[..at + 4])
-        {
-            let status = std::str::from_utf8(input.get(9..12)?).ok()?.parse().ok()?;
-            let closes =
-                String::from_utf8_lossy(&input[..at]).to_ascii_lowercase().contains("connection: close");
-            return if closes && status == 200 { None } else { Some(status) };
+        if let Some(status) = status(&input) {
+            return status;
         }
         match stream.read(&mut buffer).await {
             Ok(n) if n > 0 => input.extend_from_slice(&buffer[..n]),
             _ => return None,
         }
     }
+}
+
+/// `None` as long as the answer is not whole; `Some(None)` for one that closes its connection.
+fn status(input: &[u8]) -> Option<Option<u16>> {
+    let at = input.windows(4).position(|four| four == b"\r\n\r\n")?;
+    if input.len() < at + 4 + length(&input[..at + 4]) {
+        return None;
+    }
+    let status = std::str::from_utf8(input.get(9..12)?).ok()?.parse().ok()?;
+    let closes = String::from_utf8_lossy(&input[..at]).to_ascii_lowercase().contains("connection: close");
+    Some(if closes && status == 200 { None } else { Some(status) })
 }

@@ -1,69 +1,69 @@
 //! A scarce service: so many requests at once, each so long, in the order in which they came. HTTP/1.1.
+//!
+//! A thread for each connection: a thread sleeps for as long as it is told to, to within some 60 us, where a runtime's timers
+//! go by whole milliseconds and would have all places free up at the same moments.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use parking_lot::{Condvar, Mutex};
 
 /// The service; it ends with the process.
 pub struct Scarce {
     pub address: SocketAddr,
-    micros: Arc<AtomicU64>,
-    served: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    micros: AtomicU64,
+    served: AtomicU64,
+    places: Mutex<usize>,
+    freed: Condvar,
 }
 
 impl Scarce {
-    /// On a thread of its own.
+    /// On threads of its own.
     pub fn start(slots: usize, service: Duration) -> Self {
-        let micros = Arc::new(AtomicU64::new(0));
-        let served = Arc::new(AtomicU64::new(0));
-        let bound = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        bound.set_nonblocking(true).expect("a socket");
-        let address = bound.local_addr().expect("an address");
-        let (each, count) = (Arc::clone(&micros), Arc::clone(&served));
-        std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async move {
-                let listener = TcpListener::from_std(bound).expect("a listener");
-                let places = Arc::new(Semaphore::new(slots));
-                while let Ok((stream, _)) = listener.accept().await {
-                    drop(stream.set_nodelay(true));
-                    drop(tokio::spawn(serve(
-                        stream,
-                        Arc::clone(&places),
-                        Arc::clone(&each),
-                        Arc::clone(&count),
-                    )));
-                }
-            });
+        let shared = Arc::new(Shared {
+            micros: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            places: Mutex::new(slots),
+            freed: Condvar::new(),
         });
-        let scarce = Self { address, micros, served };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let scarce = Self { address, shared: Arc::clone(&shared) };
         scarce.set(service);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                drop(stream.set_nodelay(true));
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || {
+                    // It would be on another machine: what it takes is what it was told to take.
+                    crate::first_in_line();
+                    serve(stream, &shared);
+                });
+            }
+        });
         scarce
     }
 
     /// Each request takes so long from now on.
     pub fn set(&self, service: Duration) {
-        self.micros.store(u64::try_from(service.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        self.shared.micros.store(u64::try_from(service.as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Requests served so far.
     pub fn served(&self) -> u64 {
-        self.served.load(Relaxed)
+        self.shared.served.load(Relaxed)
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    places: Arc<Semaphore>,
-    micros: Arc<AtomicU64>,
-    served: Arc<AtomicU64>,
-) {
+/// Serves one connection until its client goes.
+fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let mut input = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -71,32 +71,36 @@ async fn serve(
             if let Some(at) = input.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
-            match stream.read(&mut buffer).await {
-                Ok(n) if n > 0 => input.extend_from_slice(&buffer[..n]),
-                _ => return,
-            }
+            let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
+            input.extend_from_slice(&buffer[..n]);
         };
         let mut left = length(&input[..head]);
         let here = left.min(input.len() - head);
         drop(input.drain(..head + here));
         left -= here;
         while left > 0 {
-            match stream.read(&mut buffer).await {
-                Ok(n) if n > 0 => {
-                    let body = n.min(left);
-                    left -= body;
-                    input.extend_from_slice(&buffer[body..n]);
-                }
-                _ => return,
-            }
+            let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
+            let body = n.min(left);
+            left -= body;
+            input.extend_from_slice(&buffer[body..n]);
         }
-        let Ok(place) = places.acquire().await else { return };
-        tokio::time::sleep(Duration::from_micros(micros.load(Relaxed))).await;
-        drop(place);
-        served.fetch_add(1, Relaxed);
-        if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nhello, world!").await.is_err() {
-            return;
+        shared.work();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nhello, world!").ok()?;
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut places = self.places.lock();
+        while *places == 0 {
+            self.freed.wait(&mut places);
         }
+        *places -= 1;
+        drop(places);
+        std::thread::sleep(Duration::from_micros(self.micros.load(Relaxed)));
+        *self.places.lock() += 1;
+        self.freed.notify_one();
+        self.served.fetch_add(1, Relaxed);
     }
 }
 
