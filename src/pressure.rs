@@ -2,13 +2,13 @@
 //! requests read it without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::admission::overload::{Cause, Level, Overload, Policy, Readings};
+use crate::admission::overload::{Cause, Level, Overload, Policy, Readings, Shed, Shedding};
 
 /// Between two measurements.
 pub const EVERY: Duration = Duration::from_millis(100);
@@ -32,22 +32,29 @@ impl Lag {
 pub struct Pressure {
     overload: Mutex<Overload>,
     levels: ArcSwap<Levels>,
+    /// Of the writes that came while some were shed, modulo four.
+    turn: AtomicU32,
     /// Told by the workers.
     pub lag: Lag,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Levels {
-    instance: Level,
+    instance: Shedding,
     /// Of the clusters that have one of their own.
-    clusters: Vec<(u64, Level)>,
+    clusters: Vec<(u64, Shedding)>,
     retry_after: Duration,
 }
 
 impl Pressure {
     /// None so far.
     pub fn new(policy: Policy) -> Self {
-        Self { overload: Mutex::new(Overload::new(policy)), levels: ArcSwap::default(), lag: Lag::default() }
+        Self {
+            overload: Mutex::new(Overload::new(policy)),
+            levels: ArcSwap::default(),
+            turn: AtomicU32::new(0),
+            lag: Lag::default(),
+        }
     }
 
     /// Goes by another policy, and forgets the clusters that are no more. What is under pressure stays so.
@@ -65,8 +72,8 @@ impl Pressure {
         let readings = Readings { lag: self.lag.take(), ..readings };
         let mut overload = self.overload.lock();
         overload.handle_readings(&readings, now);
-        let instance = overload.level();
-        let own = clusters.map(|cluster| (cluster, overload.level_of(cluster)));
+        let instance = overload.shedding();
+        let own = clusters.map(|cluster| (cluster, overload.shedding_of(cluster)));
         let levels = Levels {
             instance,
             clusters: own.filter(|(_, level)| *level > instance).collect(),
@@ -78,22 +85,27 @@ impl Pressure {
         }
     }
 
-    /// How much is shed of a cluster's requests, and how long the client had better wait.
-    pub fn level_of(&self, cluster: u64) -> (Level, Duration) {
+    /// Whether a write to a cluster is shed, and how long its client had better wait.
+    pub fn sheds(&self, cluster: u64, order: Shed) -> Option<Duration> {
         let levels = self.levels.load();
         let own = levels.clusters.iter().find(|(number, _)| *number == cluster);
-        (own.map_or(levels.instance, |(_, level)| *level), levels.retry_after)
+        let shedding = own.map_or(levels.instance, |(_, shedding)| *shedding);
+        if shedding.level == Level::Normal {
+            return None;
+        }
+        let turn = self.turn.fetch_add(1, Relaxed);
+        shedding.sheds(order, turn).then_some(levels.retry_after)
     }
 
     /// Whether the writes of the whole instance are shed.
     pub fn sheds_writes(&self) -> bool {
-        self.levels.load().instance > Level::Normal
+        self.levels.load().instance.level > Level::Normal
     }
 
     /// Whether any writes are shed.
     pub fn is_degraded(&self) -> bool {
         let levels = self.levels.load();
-        levels.instance > Level::Normal || !levels.clusters.is_empty()
+        levels.instance.level > Level::Normal || !levels.clusters.is_empty()
     }
 
     /// What the pressure is on.
@@ -142,9 +154,9 @@ mod tests {
         }
         pressure.on_readings(Readings::default(), std::iter::empty(), now);
         assert!(pressure.sheds_writes() && pressure.causes() == [Cause::Lag]);
-        let (level, retry_after) = pressure.level_of(7);
-        assert_eq!((level, retry_after), (Level::Writes, Policy::default().hold));
-        for n in 1..40 {
+        assert_eq!(pressure.sheds(7, Shed::WithWrites), Some(Policy::default().hold));
+        assert_eq!(pressure.sheds(7, Shed::Last), None);
+        for n in 1..60 {
             pressure.on_readings(Readings::default(), std::iter::empty(), now + EVERY * n);
         }
         assert!(!pressure.is_degraded());
@@ -159,7 +171,7 @@ mod tests {
             pressure.on_result(2, false, now);
         }
         pressure.on_readings(Readings::default(), [1, 2].into_iter(), now);
-        assert_eq!([1, 2].map(|cluster| pressure.level_of(cluster).0), [Level::Writes, Level::Normal]);
+        assert_eq!([1, 2].map(|cluster| pressure.sheds(cluster, Shed::WithWrites).is_some()), [true, false]);
         assert!(pressure.is_degraded() && !pressure.sheds_writes());
     }
 }

@@ -252,8 +252,10 @@ fn check_pressure(gw: &Gateway, route: &Route, method: &Method) -> Result<(), Re
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let (level, retry_after) = gw.state.pressure.level_of(route.cluster_number);
-    if level.sheds(route.shed) { Err(Rejection::later(Reason::Degraded, retry_after)) } else { Ok(()) }
+    match gw.state.pressure.sheds(route.cluster_number, route.shed) {
+        Some(retry_after) => Err(Rejection::later(Reason::Degraded, retry_after)),
+        None => Ok(()),
+    }
 }
 
 fn check_caps(route: &Route, object: Option<Address>, head: &RequestHeader) -> Result<UploadGate, Rejection> {

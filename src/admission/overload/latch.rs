@@ -2,14 +2,19 @@
 
 use std::time::Instant;
 
-use super::{Level, Policy};
+use super::{Level, Policy, Shedding};
 
 /// A value that is just at the threshold.
 pub(super) const THRESHOLD: u64 = 1_000_000;
+/// Quarters of the writes that are let through on trial before all of them are, each for half of `hold`. Pressure that
+/// comes of the writes alone is gone as soon as they are shed: it would come and go for as long as its cause lasts.
+const TRIALS: [u8; 3] = [1, 2, 4];
 
 #[derive(Debug, Default)]
 pub(super) struct Latch {
     level: Level,
+    /// How many of the trials have begun.
+    trials: usize,
     /// It has been over the threshold since then.
     over: Option<Instant>,
     /// It has been below the release since then, or since the last step down.
@@ -17,19 +22,19 @@ pub(super) struct Latch {
 }
 
 impl Latch {
-    pub(super) fn level(&self) -> Level {
-        self.level
+    pub(super) fn shedding(&self) -> Shedding {
+        let through = self.trials.checked_sub(1).and_then(|trial| TRIALS.get(trial)).copied().unwrap_or(0);
+        Shedding { level: self.level, quarters: if self.level == Level::Normal { 0 } else { 4 - through } }
     }
 
     /// `value` is in millionths of the threshold.
     pub(super) fn update(&mut self, policy: &Policy, value: u64, now: Instant) {
-        let has_held = |since: Instant| now.saturating_duration_since(since) >= policy.hold;
         if value > THRESHOLD {
-            self.below = None;
+            (self.below, self.trials) = (None, 0);
             let since = *self.over.get_or_insert(now);
             self.level = match self.level {
                 Level::Normal => Level::Writes,
-                Level::Writes if has_held(since) => Level::Last,
+                Level::Writes if now.saturating_duration_since(since) >= policy.hold => Level::Last,
                 same => same,
             };
             return;
@@ -40,12 +45,18 @@ impl Latch {
             return;
         }
         let since = *self.below.get_or_insert(now);
-        if self.level > Level::Normal && has_held(since) {
+        let step = if self.trials == 0 { policy.hold } else { policy.hold / 2 };
+        if self.level > Level::Normal && now.saturating_duration_since(since) >= step {
             self.below = Some(now);
-            self.level = match self.level {
-                Level::Last => Level::Writes,
-                Level::Writes | Level::Normal => Level::Normal,
-            };
+            self.step_down();
+        }
+    }
+
+    fn step_down(&mut self) {
+        match self.level {
+            Level::Last => self.level = Level::Writes,
+            Level::Writes if self.trials < TRIALS.len() => self.trials += 1,
+            Level::Writes | Level::Normal => (self.level, self.trials) = (Level::Normal, 0),
         }
     }
 }

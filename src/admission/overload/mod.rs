@@ -4,8 +4,11 @@
 //!          over a threshold            over it for `hold` on end
 //! normal ──────────────────▶ writes ──────────────────────────▶ last
 //!        ◀──────────────────        ◀──────────────────────────
-//!                 below `release` of it for `hold` on end
+//!          below `release` of it for `hold` on end
 //! ```
+//!
+//! Before `writes` ends, a quarter, a half, and all of them are let through for half of `hold` each: when the pressure comes
+//! back meanwhile it was never released.
 //!
 //! Each cause goes its own way through these levels, and the highest counts: so none hides another, and a value that
 //! swings around a threshold changes nothing more than once in `hold`.
@@ -88,6 +91,15 @@ pub enum Level {
     Writes,
     /// Writes of routes that go last, too: `shed: last`.
     Last,
+}
+
+/// How much is shed, to the quarter of what a level sheds. The more is shed the greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shedding {
+    /// Which routes' writes.
+    pub level: Level,
+    /// So many quarters of those that [`Level::Writes`] sheds; fewer than 4 while the others are let through on trial.
+    quarters: u8,
 }
 
 /// When a route's writes are shed. `routes.*.shed`
@@ -176,21 +188,23 @@ impl Overload {
     }
 
     /// Of the instance.
-    pub fn level(&self) -> Level {
-        self.instance().map(|(_, latch)| latch.level()).max().unwrap_or_default()
+    pub fn shedding(&self) -> Shedding {
+        self.instance().map(|(_, latch)| latch.shedding()).max().unwrap_or_default()
     }
 
-    /// Of a cluster's routes: the instance's, or its own when that is higher.
+    /// Of a cluster's routes: the instance's, or its own when that is more.
     // http.md §4: a failing cluster sheds the writes of its own routes only.
-    pub fn level_of(&self, cluster: u64) -> Level {
-        self.clusters.get(&cluster).map_or(Level::Normal, |cluster| cluster.latch.level()).max(self.level())
+    pub fn shedding_of(&self, cluster: u64) -> Shedding {
+        let own = self.clusters.get(&cluster).map(|cluster| cluster.latch.shedding());
+        own.unwrap_or_default().max(self.shedding())
     }
 
     /// What the pressure is on, of the instance and of all clusters.
     pub fn causes(&self) -> Vec<Cause> {
         let clusters =
             self.clusters.iter().map(|(number, cluster)| (Cause::Backends(*number), &cluster.latch));
-        let pressed = self.instance().chain(clusters).filter(|(_, latch)| latch.level() > Level::Normal);
+        let pressed =
+            self.instance().chain(clusters).filter(|(_, latch)| latch.shedding().level > Level::Normal);
         pressed.map(|(cause, _)| cause).collect()
     }
 
@@ -210,13 +224,13 @@ impl Overload {
     }
 }
 
-impl Level {
-    /// Whether a write of a route with this order is shed. Reads go on at every level.
-    pub fn sheds(self, order: Shed) -> bool {
-        match order {
-            Shed::WithWrites => self >= Self::Writes,
-            Shed::Last => self >= Self::Last,
-            Shed::Never => false,
+impl Shedding {
+    /// Whether the `turn`th write of a route with this order is shed. Reads go on at every level.
+    pub fn sheds(self, order: Shed, turn: u32) -> bool {
+        match (order, self.level) {
+            (Shed::Never, _) | (_, Level::Normal) | (Shed::Last, Level::Writes) => false,
+            (_, Level::Last) => true,
+            (Shed::WithWrites, Level::Writes) => turn % 4 < u32::from(self.quarters),
         }
     }
 }
