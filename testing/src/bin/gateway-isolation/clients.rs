@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::origin::length;
@@ -74,7 +75,7 @@ impl Tenant {
     pub async fn steadily(self, a_second: u64, time: Duration) {
         let idle: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let began = Instant::now();
-        let mut under_way = tokio::task::JoinSet::new();
+        let mut under_way = JoinSet::new();
         for n in 0.. {
             let due = began + Duration::from_micros(n * 1_000_000 / a_second);
             if due.duration_since(began) >= time {
@@ -156,6 +157,45 @@ impl Tenant {
                     None => break,
                 }
             }
+        }
+    }
+
+    /// `n` connections, each from an address of its own, that ask every so often, at most one request at a time, whatever they are told. One that has been
+    /// refused 19 times in a row goes: the penalty box would hold it.
+    pub fn paced(
+        &self,
+        n: usize,
+        every: Duration,
+        request: &Arc<Vec<u8>>,
+        until: Instant,
+        all: &mut JoinSet<()>,
+    ) {
+        for k in 0..n {
+            let (this, request) = (self.clone(), Arc::clone(request));
+            let after = every * u32::try_from(k).unwrap_or(0) / u32::try_from(n).unwrap_or(1);
+            drop(all.spawn(async move {
+                let mut due = Instant::now() + after;
+                let (mut kept, mut refused) = (None, 0);
+                while due < until {
+                    tokio::time::sleep_until(due).await;
+                    let stream = match kept.take() {
+                        Some(stream) => Some(stream),
+                        None => this.connect(k * A_ADDRESS).await,
+                    };
+                    let status = match stream {
+                        Some(mut stream) => {
+                            let status = ask(&mut stream, &request).await;
+                            refused = if status == Some(200) { 0 } else { refused + 1 };
+                            kept = (status.is_some() && refused < 19).then_some(stream);
+                            status
+                        }
+                        None => None,
+                    };
+                    refused = if kept.is_some() { refused } else { 0 };
+                    this.count(status, due);
+                    due = (due + every).max(Instant::now());
+                }
+            }));
         }
     }
 

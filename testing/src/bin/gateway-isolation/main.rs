@@ -15,6 +15,8 @@
 
 mod clients;
 mod origin;
+mod rate;
+mod stall;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ use origin::Scarce;
 
 /// Places at the service, and in flight.
 const SLOTS: usize = 16;
+/// What the gateway is told beside weights.
+const LIFTED: &str = "rate: 1000000/s, burst: 1000000, in_flight: 16, per_address: { rate: none }";
 const SERVICE: Duration = Duration::from_millis(5);
 const SLOWED: Duration = Duration::from_millis(20);
 /// The victim asks so often a second.
@@ -48,7 +52,7 @@ struct Arguments {
     /// Seconds of each run.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Only these runs: a, b, c, slowed, shares, weights, many. All of them if none is named.
+    /// Only these runs: a, b, c, slowed, shares, weights, many, rate, stall. All of them if none is named.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -104,6 +108,12 @@ async fn run(arguments: Arguments) -> bool {
     if bench.wants_any(&["many"]) {
         well &= bench.among_many().await;
     }
+    if bench.wants_any(&["rate"]) {
+        well &= rate::run(&bench.scarce, bench.time).await;
+    }
+    if bench.wants_any(&["stall"]) {
+        well &= stall::run(bench.time).await;
+    }
     println!("{}", if well { "ok" } else { "NOT WELL" });
     well
 }
@@ -119,7 +129,7 @@ impl Bench {
 
     /// A, B, C, and A while the service slows down.
     async fn beside_aggressors(&self) -> bool {
-        let plain = gateway(&self.scarce, &weighted([1, 1, 1]), Vec::new()).await;
+        let plain = gateway(&self.scarce, LIFTED, &weighted([1, 1, 1]), Vec::new()).await;
         let ours = front("gateway", &plain);
         println!(
             "{:<40} {:>9} {:>9} {:>8} {:>7} {:>9}",
@@ -131,9 +141,11 @@ impl Bench {
         };
         let mut well = true;
         let solo = self.beside(ours, Aggressor::None).await.print(None);
-        for (run, aggressor) in
-            [("a", Aggressor::Closed(200)), ("b", Aggressor::Reconnecting(200)), ("c", Aggressor::Trickling(500))]
-        {
+        for (run, aggressor) in [
+            ("a", Aggressor::Closed(200)),
+            ("b", Aggressor::Reconnecting(200)),
+            ("c", Aggressor::Trickling(500)),
+        ] {
             if !self.wants_any(&[run]) {
                 continue;
             }
@@ -166,7 +178,7 @@ impl Bench {
         println!("\n{:<34} {:>24} {:>24} {:>7}", "saturating", "served/s", "share / due", "Jain");
         let mut well = true;
         if self.wants_any(&["shares"]) {
-            let plain = gateway(scarce, &weighted([1, 1, 1]), Vec::new()).await;
+            let plain = gateway(scarce, LIFTED, &weighted([1, 1, 1]), Vec::new()).await;
             let ours = front("gateway", &plain);
             for (name, connections, weights, bodies) in [
                 ("equal connections", [100, 100, 100], [1, 1, 1], [0, 0, 0]),
@@ -177,7 +189,7 @@ impl Bench {
             }
         }
         if self.wants_any(&["weights"]) {
-            let by_weight = gateway(scarce, &weighted([1, 2, 4]), Vec::new()).await;
+            let by_weight = gateway(scarce, LIFTED, &weighted([1, 2, 4]), Vec::new()).await;
             let ours = front("gateway", &by_weight);
             well &= shares("weights 1:2:4", ours, scarce, [100, 100, 100], [1, 2, 4], [0, 0, 0], time).await;
         }
@@ -187,7 +199,7 @@ impl Bench {
     /// A, with 10,000 tenants known and 1,000 active.
     async fn among_many(&self) -> bool {
         println!("\n10,000 tenants known, 1,000 active");
-        let many = gateway(&self.scarce, &weighted([1, 1, 1]), many()).await;
+        let many = gateway(&self.scarce, LIFTED, &weighted([1, 1, 1]), many()).await;
         let ours = front("gateway", &many);
         let solo = self.beside(ours, Aggressor::None).await.print(None);
         let row = self.beside(ours, Aggressor::Many(1000, 200)).await.print(Some(&solo));
@@ -355,16 +367,17 @@ fn front(name: &'static str, gateway: &Gateway) -> Front {
     Front { name, address }
 }
 
-async fn gateway(scarce: &Scarce, tenants: &str, others: Vec<String>) -> Gateway {
+async fn gateway(scarce: &Scarce, limits: &str, tenants: &str, others: Vec<String>) -> Gateway {
+    let shed = if tenants.is_empty() { "with_writes" } else { "never" };
     let include = if others.is_empty() { "[]" } else { "[ \"tenants-*.yaml\" ]" };
     let config = format!(
         "include: {include}
 listeners: [ {{ name: public, address: \"127.0.0.1:0\" }} ]
 admin: {{ address: \"127.0.0.1:0\" }}
 clusters: {{ app: {{ protocol: http1, backends: [ {{ address: \"{}\" }} ] }} }}
-routes: [ {{ name: app, match: {{ path: {{ prefix: / }} }}, kind: proxy, cluster: app, shed: never }} ]
+routes: [ {{ name: app, match: {{ path: {{ prefix: / }} }}, kind: proxy, cluster: app, shed: {shed} }} ]
 danger_ok: [limits.rate]
-limits: {{ rate: 1000000/s, burst: 1000000, in_flight: {SLOTS}, per_address: {{ rate: none }} }}
+limits: {{ {limits} }}
 log: {{ access: off, level: warn }}
 tenants:
   anonymous: {{}}
