@@ -88,7 +88,7 @@ impl Shared {
             self.left_to_start.set(self.left_to_start.get() - 1);
             self.under_way.set(self.under_way.get() + 1);
             let started = Instant::now();
-            let answer = exchange(&mut sender, head, body, self.plan.expect).await;
+            let answer = exchange(&mut sender, head, body, self.plan.expect, self.plan.good).await;
             self.under_way.set(self.under_way.get() - 1);
             match answer {
                 Ok(status) => self.seen.borrow_mut().answer(status, started.elapsed()),
@@ -116,6 +116,7 @@ async fn exchange(
     head: &http::Request<()>,
     body: &Bytes,
     expect: Option<usize>,
+    good: Option<u16>,
 ) -> Result<u16, String> {
     let kind =
         |error: h2::Error| if error.is_io() || error.is_go_away() { "closed" } else { "reset" }.to_owned();
@@ -136,7 +137,7 @@ async fn exchange(
         length += piece.len();
         content.flow_control().release_capacity(piece.len()).map_err(kind)?;
     }
-    if !head.status.is_success() {
+    if !good.map_or(head.status.is_success(), |good| head.status == good) {
         return Err(head.status.as_str().to_owned());
     }
     if expect.is_some_and(|expected| expected != length) {

@@ -1,11 +1,12 @@
 //! A closed-loop load generator: so many connections, each with one request (HTTP/2: several) at a time.
 //!
 //! HTTP/1.1 with keep-alive, on raw sockets and epoll without an allocation a request, since it shares its machine with
-//! what it measures; HTTP/2 by prior knowledge on the `h2` crate, which costs more. A good answer is a whole 2xx whose
-//! length is announced and as expected. It does not pace, pipeline or check contents.
+//! what it measures; HTTP/2 by prior knowledge on the `h2` crate, which costs more. A good answer is a whole one of the
+//! status and length that are expected, a 2xx by default, and its length is announced. It does not pace, pipeline or check contents.
 
 mod histogram;
 mod http2;
+mod paced;
 mod report;
 mod seen;
 mod worker;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use histogram::Histogram;
+pub use paced::{Paced, Told, first_in_line};
 pub use report::Report;
 use seen::Seen;
 
@@ -44,6 +46,8 @@ pub struct Plan {
     pub time: Duration,
     /// Content that every answer must have, in bytes; `None` takes any.
     pub expect: Option<usize>,
+    /// The status of a good answer; `None` takes any 2xx.
+    pub good: Option<u16>,
     /// Processes whose CPU time is measured meanwhile.
     pub pids: Vec<u32>,
 }
@@ -60,6 +64,7 @@ impl Plan {
             count: u64::MAX,
             time: Duration::from_secs(10),
             expect: None,
+            good: None,
             pids: Vec::new(),
         }
     }

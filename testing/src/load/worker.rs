@@ -166,7 +166,7 @@ impl<'a> Worker<'a> {
             let Some(end) = found.map(|at| from + at + 4) else { return Ok(false) };
             let behind = connection.head.len() - end;
             bytes = &self.buffer[read - behind..read];
-            let (status, length) = parse(&connection.head[..end])?;
+            let (status, length) = parse(&connection.head[..end], self.plan.good)?;
             if self.plan.expect.is_some_and(|expected| expected != length) {
                 return Err("length".to_owned());
             }
@@ -182,9 +182,10 @@ impl<'a> Worker<'a> {
 }
 
 /// Status and content-length of a good answer's head; anything else is an error by name.
-fn parse(head: &[u8]) -> Result<(u16, usize), String> {
+fn parse(head: &[u8], good: Option<u16>) -> Result<(u16, usize), String> {
     let status = head.get(9..12).map(String::from_utf8_lossy).unwrap_or_default();
-    if !status.starts_with('2') {
+    let is_good = good.map_or_else(|| status.starts_with('2'), |good| status == good.to_string());
+    if !is_good {
         return Err(status.into_owned());
     }
     let length = head.split(|byte| *byte == b'\n').find_map(|line| {

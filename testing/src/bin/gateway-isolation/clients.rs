@@ -1,11 +1,11 @@
 //! Who asks: each tenant from addresses of its own.
 
-use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use gateway_testing::load::Paced;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -63,9 +63,13 @@ impl Tenant {
     }
 
     fn count(&self, status: Option<u16>, due: Instant) {
+        self.note(status, due.elapsed());
+    }
+
+    fn note(&self, status: Option<u16>, time: Duration) {
         if status == Some(200) {
             self.ok.fetch_add(1, Relaxed);
-            self.times.lock().push(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
+            self.times.lock().push(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         } else {
             self.failed.fetch_add(1, Relaxed);
         }
@@ -100,44 +104,20 @@ impl Tenant {
         while under_way.join_next().await.is_some() {}
     }
 
-    /// As [`Self::steadily`], on threads of its own that are scheduled before the aggressors': they would be on machines of
-    /// their own, and this one's clock would be late for reasons that are not the gateway's.
+    /// As [`Self::steadily`], with a clock that the others cannot make late.
     pub async fn steadily_apart(self, a_second: u64, time: Duration) {
-        let (done, mut over) = tokio::sync::mpsc::channel::<()>(1);
-        let (next, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
-        for _ in 0..APART {
-            let (this, next, done) = (self.clone(), Arc::clone(&next), done.clone());
-            std::thread::spawn(move || {
-                crate::first_in_line();
-                let mut kept = None;
-                loop {
-                    let after = Duration::from_micros(next.fetch_add(1, Relaxed) * 1_000_000 / a_second);
-                    if after >= time {
-                        break;
-                    }
-                    let due = began + after;
-                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                    let status = kept
-                        .take()
-                        .or_else(|| this.connect_at_once())
-                        .and_then(|mut stream| Some((ask_at_once(&mut stream)?, stream)));
-                    this.count(status.as_ref().map(|(status, _)| *status), due);
-                    kept = status.map(|(_, stream)| stream);
-                }
-                drop(done);
-            });
+        let paced = Paced {
+            target: self.target,
+            source: Some(self.first),
+            request: get().into(),
+            a_second,
+            time,
+            threads: APART,
+            first: true,
+        };
+        for told in tokio::task::spawn_blocking(move || paced.run()).await.expect("a load that lives") {
+            self.note(told.status, told.time);
         }
-        drop(done);
-        // Closed when the last of them has ended.
-        over.recv().await;
-    }
-
-    fn connect_at_once(&self) -> Option<std::net::TcpStream> {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).ok()?;
-        socket.bind(&SocketAddr::new(IpAddr::V4(self.first), 0).into()).ok()?;
-        socket.connect(&self.target.into()).ok()?;
-        drop(socket.set_tcp_nodelay(true));
-        Some(socket.into())
     }
 
     /// One connection, one request after the other; a refusal is followed by a short rest.
@@ -250,18 +230,6 @@ pub fn post(bytes: usize) -> Vec<u8> {
     let mut request = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {bytes}\r\n\r\n").into_bytes();
     request.resize(request.len() + bytes, b'x');
     request
-}
-
-fn ask_at_once(stream: &mut std::net::TcpStream) -> Option<u16> {
-    stream.write_all(&get()).ok()?;
-    let (mut input, mut buffer) = (Vec::with_capacity(1024), [0; 4096]);
-    loop {
-        let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
-        input.extend_from_slice(&buffer[..n]);
-        if let Some(status) = status(&input) {
-            return status;
-        }
-    }
 }
 
 /// The status of the answer, once it is whole; `None` when the connection is over.

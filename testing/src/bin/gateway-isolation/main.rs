@@ -357,11 +357,6 @@ impl Row {
     }
 }
 
-/// Schedules the calling thread before others, where that is permitted (root).
-fn first_in_line() {
-    let _ = rustix::process::setpriority_process(None, -10);
-}
-
 fn front(name: &'static str, gateway: &Gateway) -> Front {
     let Address::Tcp(address) = gateway.address("public") else { panic!("no TCP address") };
     Front { name, address }

@@ -43,7 +43,7 @@ impl Scarce {
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
                     // It would be on another machine: what it takes is what it was told to take.
-                    crate::first_in_line();
+                    gateway_testing::load::first_in_line();
                     serve(stream, &shared);
                 });
             }

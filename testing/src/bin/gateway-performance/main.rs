@@ -13,8 +13,10 @@
 mod house;
 mod leaving;
 mod objects;
+mod quota;
 mod reloads;
 mod slow_reader;
+mod tenants;
 mod upstream_calls;
 mod ways_up;
 
@@ -41,6 +43,10 @@ enum Run {
     Leaving(leaving::Arguments),
     /// Reloads under load: no request fails, nothing is refilled.
     Reloads(reloads::Arguments),
+    /// The default rate: what passes of 600 a second, whether Retry-After is true, what a refusal costs.
+    Quota(quota::Arguments),
+    /// The cost of a request with one tenant and with 100,000.
+    Tenants(tenants::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
     Origin,
 }
@@ -52,6 +58,8 @@ fn main() -> ExitCode {
         Run::Objects(arguments) => objects::run(&arguments),
         Run::Leaving(arguments) => leaving::run(&arguments),
         Run::Reloads(arguments) => reloads::run(&arguments),
+        Run::Quota(arguments) => quota::run(&arguments),
+        Run::Tenants(arguments) => tenants::run(&arguments),
         Run::Origin => house::origin(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
