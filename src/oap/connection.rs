@@ -88,7 +88,7 @@ pub(super) trait Side {
     fn on_frame(&mut self, header: &FrameHeader) -> Result<bool, ProtocolError>;
     /// `len` bytes at the front of `input` are a piece of the capability.
     fn on_capability(&mut self, header: &FrameHeader, piece: &[u8]);
-    /// `len` bytes at the front of `input` are a piece of the payload, `left` more follow. It takes them off.
+    /// `len` bytes at the front of `input` are a piece of the payload, `left` more follow. It takes off what it keeps.
     fn on_payload(&mut self, header: &FrameHeader, input: &mut BytesMut, len: usize, left: usize);
     /// The frame is whole.
     fn on_frame_end(&mut self, header: &FrameHeader);
@@ -157,9 +157,12 @@ fn payload<S: Side>(side: &mut S, input: &mut BytesMut, len: usize) {
         Reading::Stream { left } => {
             *left -= len;
             let left = *left;
+            let behind = input.len().saturating_sub(len);
             if let Some(header) = connection.header {
                 side.on_payload(&header, input, len, left);
             }
+            // What a broken stream leaves there is payload still, never the next frame's header.
+            input.advance(input.len().saturating_sub(behind));
         }
     }
 }

@@ -157,6 +157,37 @@ fn every_malformed_answer_has_its_reason_and_ends_what_it_must() {
 }
 
 #[test]
+fn the_rest_of_a_broken_answer_is_never_taken_for_frames() {
+    let declared = |length: &'static str| response(200, &[("content-length", length)]);
+    for (what, start) in [
+        ("more than content-length", frame(RESP | START, 200, 1, &message(declared("3"), b"he"))),
+        ("content where there is none", frame(RESP | START, 204, 1, &response(204, &[]))),
+    ] {
+        for cut in [usize::MAX, 1, 7, 50] {
+            let mut client = client(Some(WINDOW));
+            let id = open(&mut client, false);
+            let other = open(&mut client, true);
+            let mut start = start.clone();
+            start[30..38].copy_from_slice(&id.0.to_be_bytes());
+            let forged = frame(RESP | START | END, 200, other.0, &message(response(200, &[]), b"FORGED"));
+            for payload in [forged, b"llo".to_vec()] {
+                let bytes = [&start[..], &frame(RESP | END, 0, id.0, &payload)].concat();
+                let cut = cut.min(bytes.len());
+                let result = bytes.chunks(cut).try_for_each(|piece| feed_client(&mut client, piece));
+                result.unwrap_or_else(|error| panic!("{what}, {cut}: {error}"));
+                assert!(drain_client(&mut client, other).is_empty(), "{what}, {cut}");
+            }
+            feed_client(&mut client, &frame(RESP | START | END, 200, other.0, &response(200, &[]))).unwrap();
+            let events = drain_client(&mut client, other);
+            assert!(
+                matches!(events[..], [Incoming::Head { .. }, Incoming::End]),
+                "{what}, {cut}: {events:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_header_is_seen_on_its_last_byte() {
     let id = {
         let mut client = client(Some(WINDOW));

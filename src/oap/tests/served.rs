@@ -88,6 +88,25 @@ fn the_end_of_a_connection() {
 }
 
 #[test]
+fn the_rest_of_a_broken_request_is_never_taken_for_frames() {
+    for cut in [usize::MAX, 1, 7, 50] {
+        let mut server = server(true);
+        let hidden = frame(REQ | START | END, 0, 7, &request());
+        let bytes = [
+            frame(REQ | START, 0, 6, &request_with(&[("content-length", "3")])),
+            frame(REQ | END, 0, 6, &hidden),
+        ]
+        .concat();
+        for piece in bytes.chunks(cut.min(bytes.len())) {
+            feed_server(&mut server, piece).unwrap();
+        }
+        feed_server(&mut server, &frame(REQ | START | END, 0, 8, &request())).unwrap();
+        let asked: Vec<u64> = std::iter::from_fn(|| server.accept()).map(|id| id.0).collect();
+        assert!(!asked.contains(&7) && asked.last() == Some(&8), "{cut}: {asked:?}");
+    }
+}
+
+#[test]
 fn what_ends_a_stream_of_a_server_is_answered_400_and_costs_the_others_nothing() {
     let line = |name: &[u8], value: &[u8]| {
         let line = [&[name.len() as u8][..], name, &[value.len() as u8], value].concat();
