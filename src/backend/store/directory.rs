@@ -140,6 +140,26 @@ fn read_piece(file: &mut File, len: usize) -> io::Result<Bytes> {
     if read == len { Ok(Bytes::from(piece)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
+/// Whether the file is the object of that address and size. One that a disk or somebody has damaged is not, and what is
+/// uploaded takes its place.
+fn is_there(place: &Path, address: &Address, size: u64) -> io::Result<bool> {
+    let mut file = match File::open(place) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    let mut left = file.metadata()?.len();
+    if left != size {
+        return Ok(false);
+    }
+    let mut hash = object::Upload::default();
+    while left > 0 {
+        let len = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        hash.update(&read_piece(&mut file, len)?);
+        left = left.saturating_sub(len as u64);
+    }
+    Ok(hash.address() == *address)
+}
+
 /// An object's open file. Objects never change, so what is read is what was there when it was opened.
 #[derive(Debug)]
 pub(in crate::backend) struct Opened {
@@ -260,7 +280,7 @@ impl Upload {
                 return Ok(Err(refused));
             }
             let place = store.place(&address);
-            let new = !place.try_exists()?;
+            let new = !is_there(&place, &address, written.size)?;
             if new {
                 written.write(&held, store.temporary())?;
                 written.place(&place)?;

@@ -89,6 +89,26 @@ async fn what_is_not_what_its_address_says_is_not_stored() {
 }
 
 #[tokio::test]
+async fn a_damaged_object_is_replaced_by_the_next_upload_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Keep::Directory(folder.path().to_owned())).unwrap();
+    for len in [8, 600_000] {
+        let content = bytes(len, 1);
+        let address = put(&store, &content).await.unwrap().address;
+        let digits = address.to_string().split_off("b3:".len());
+        let file = folder.path().join(&digits[..2]).join(&digits[2..]);
+        let mut flipped = content.to_vec();
+        *flipped.last_mut().unwrap() ^= 1;
+        for damaged in [&[][..], &content[..len / 2], &flipped] {
+            std::fs::write(&file, damaged).unwrap();
+            assert!(put(&store, &content).await.unwrap().new, "{len}: {} bytes", damaged.len());
+            assert_eq!(read(&store, &address, 0..len as u64).await.unwrap(), content);
+            assert!(!put(&store, &content).await.unwrap().new);
+        }
+    }
+}
+
+#[tokio::test]
 async fn uploads_count_against_the_bound_while_they_grow_and_no_longer_when_they_end() {
     let store = Store::open(&Keep::Memory(1 << 20)).unwrap();
     let Store::Memory(memory) = &store else { panic!("memory") };
