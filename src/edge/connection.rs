@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
@@ -21,12 +22,24 @@ pub struct Connection {
     pub proxied: Option<Source>,
     /// What comes of asking on after a refusal.
     pub penalty: Penalty,
+    /// An answer of which only the connection's end tells the end was cut.
+    pub(super) cut: AtomicBool,
 }
 
 impl Connection {
     /// The connection of a session, by what Pingora hands over from the socket to its sessions, over either version of HTTP.
     pub fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
         digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// Makes the connection end with a reset: an orderly end would say that the answer is whole.
+    pub fn cut(&self) {
+        self.cut.store(true, Relaxed);
+    }
+
+    /// Whether it is to end with a reset.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.load(Relaxed)
     }
 
     /// As Pingora hands it over: it knows of no other place for it.

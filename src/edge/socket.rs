@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -147,6 +147,13 @@ impl Socket {
         Ok(())
     }
 
+    fn is_cut(&self) -> bool {
+        let shared = self.shared.as_ref().and_then(|shared| shared.user_data.as_ref());
+        shared
+            .and_then(|data| data.downcast_ref::<Arc<Connection>>())
+            .is_some_and(|connection| connection.is_cut())
+    }
+
     fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
             let n = ready!(match &mut self.transport {
@@ -253,10 +260,24 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_cut() {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_unsent(cx))?;
         match &mut self.transport {
             Transport::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Transport::Unix(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.is_cut()
+            && let Transport::Tcp(stream) = &self.transport
+        {
+            // Closed with nothing left to linger for, TCP resets.
+            drop(socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)));
         }
     }
 }

@@ -28,6 +28,9 @@ use crate::tenant::proxy_protocol::Source;
 use crate::tenant::{Evidence, Principal};
 use crate::{admin, clock, metrics};
 
+/// `allow` of a route that takes any method, but for those that are never forwarded.
+const FORWARDED: &str = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS";
+
 /// Pingora's `request_filter`: admits the request, or answers it. `true`: answered.
 pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool> {
     ctx.correlation = CorrelationId::of(session.req_header(), millis(ctx));
@@ -161,14 +164,18 @@ fn find<'a>(
     check_size(policy, head)?;
     let host = host_of(head)?;
     let path = path_of(head)?;
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        return Err(Rejection::method(String::new()));
+    if head.method == Method::CONNECT {
+        return Err(Rejection::method(FORWARDED.to_owned()));
     }
     let found = policy.routes.find(target::name_of(host), path, head.method.as_str(), &gw.listener);
     let route = found.map_err(|no| match no {
         NoMatch::NoRoute => Rejection::new(Reason::NoRoute),
         NoMatch::Method { allow } => Rejection::method(allow.join(", ")),
     })?;
+    // http.md §1: never forwarded, whatever the route says.
+    if head.method == Method::TRACE {
+        return Err(Rejection::method(FORWARDED.to_owned()));
+    }
     target::check_path(path, route.encoded_slash)
         .map_err(|e| Rejection::new(Reason::Malformed).because(e.to_string()))?;
     let object = match route.kind {
@@ -315,6 +322,9 @@ fn path_of(head: &RequestHeader) -> Result<&str, Rejection> {
 // http.md §3: 400 on a malformed address.
 fn object_of(method: &Method, path: &str) -> Result<Option<Address>, Rejection> {
     match object::address_of_path(path) {
+        Some(_) if !matches!(*method, Method::GET | Method::HEAD | Method::PUT) => {
+            Err(Rejection::method("GET, HEAD, PUT".to_owned()))
+        }
         Some(Ok(address)) => Ok(Some(address)),
         Some(Err(e)) => Err(Rejection::new(Reason::Malformed).because(e.to_string())),
         None if *method == Method::POST => Ok(None),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::Version;
 use prometheus::IntGauge;
 
 use super::body::{DownloadGate, UploadGate};
@@ -124,6 +125,17 @@ impl RequestCtx {
     pub(super) fn reject(&mut self, no: Rejection) {
         if self.facts.rejected.is_none() {
             self.facts.rejected = Some(no);
+        }
+    }
+
+    /// Notes that an answer was cut after its head had been sent.
+    pub(super) fn cut(&mut self, version: Version) {
+        self.facts.cut = true;
+        // HTTP/1.0 may know an answer's end by the connection's alone.
+        if version < Version::HTTP_11
+            && let Some(connection) = &self.connection
+        {
+            connection.cut();
         }
     }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
+use http::{Version, header};
 use pingora_core::ErrorType;
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::ResponseHeader;
@@ -127,6 +128,12 @@ impl<'a> Downstream<'a> {
 
     /// Writes the answer's head. A head whose body is empty (`end`) ends the answer.
     pub(super) async fn write_head(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<(), Left> {
+        // The end of the connection is the end of such an answer, and the head has to say so.
+        if self.session.req_header().version < Version::HTTP_11
+            && !head.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            self.say_goodbye();
+        }
         let written = match &mut *self.session {
             ServerSession::H2(h2) => h2.write_response_header(head, end),
             other => other.write_response_header(head).await,
@@ -189,8 +196,8 @@ impl<'a> Downstream<'a> {
         }
     }
 
-    /// Makes sure that what was sent can never be taken for a whole answer: RST_STREAM on HTTP/2; on HTTP/1 the
-    /// connection closes short once the request ends in an error.
+    /// Makes sure that what was sent can never be taken for a whole answer: RST_STREAM on HTTP/2; on HTTP/1.1 the
+    /// connection closes short once the request ends in an error, and on HTTP/1.0 it is reset.
     pub(super) fn cut(&mut self) {
         if let Some(stream) = &mut self.stream {
             stream.send_reset(h2::Reason::INTERNAL_ERROR);

@@ -109,6 +109,12 @@ fn forwarded(head: &mut RequestHeader, host: &str, origin: Origin) -> Result<(),
         let _ = write!(element, ";host=\"{host}\"");
     }
     // From trusted addresses the chain is continued, from anybody else it begins here (http.md §5).
+    if !origin.trusted {
+        let theirs = head.headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-"));
+        for name in theirs.cloned().collect::<Vec<_>>() {
+            drop(head.remove_header(&name));
+        }
+    }
     append_or_replace(head, "x-forwarded-for", &client, origin.trusted)?;
     append_or_replace(head, "forwarded", &element, origin.trusted)?;
     for (name, value) in [("x-forwarded-proto", "http"), ("x-forwarded-host", host)] {
@@ -217,7 +223,13 @@ mod tests {
     #[test]
     fn a_strangers_account_of_the_way_is_replaced() {
         let head = prepared(
-            &[("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1"), ("x-forwarded-proto", "https")],
+            &[
+                ("x-forwarded-for", "10.0.0.1"),
+                ("forwarded", "for=10.0.0.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-port", "1"),
+                ("x-forwarded-foo", "1"),
+            ],
             false,
         )
         .unwrap();
@@ -225,6 +237,7 @@ mod tests {
         assert_eq!(value(&head, "forwarded"), Some("for=192.0.2.7;proto=http;host=\"a.example:8080\""));
         assert_eq!(value(&head, "x-forwarded-proto"), Some("http"));
         assert_eq!(value(&head, "x-forwarded-host"), Some("a.example:8080"));
+        assert_eq!((value(&head, "x-forwarded-port"), value(&head, "x-forwarded-foo")), (None, None));
     }
 
     #[test]

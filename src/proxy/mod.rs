@@ -127,9 +127,9 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         error: Box<Error>,
         ctx: &mut RequestCtx,
-        reused: bool,
+        _reused: bool,
     ) -> Box<Error> {
-        pipeline::on_upstream_failure(session, ctx, error, reused)
+        pipeline::on_upstream_failure(session, ctx, error)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {

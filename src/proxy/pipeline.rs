@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -86,10 +86,16 @@ pub(super) fn on_response(
     response: &mut ResponseHeader,
     ctx: &mut RequestCtx,
 ) -> Result<()> {
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return on_informational(session, response);
+    }
     let now = clock::now();
     ctx.facts.upstream = ctx.facts.upstream_since.map(|since| now.saturating_duration_since(since));
     if ctx.admitted().is_some_and(|admitted| admitted.drain.has_begun()) {
         session.set_keepalive(None);
+    }
+    if session.req_header().version < Version::HTTP_11 {
+        to_http10(session, response);
     }
     let request = session.req_header();
     let (method, version) = (request.method.clone(), request.version);
@@ -112,6 +118,23 @@ pub(super) fn on_response(
         Ok(()) => Ok(()),
         Err(no) => refuse(ctx, no),
     }
+}
+
+/// RFC 9112 §6.1: chunks are not for a client of HTTP/1.0, which knows the end of such an answer by the connection's.
+fn to_http10(session: &mut Session, response: &mut ResponseHeader) {
+    drop(response.remove_header(&header::TRANSFER_ENCODING));
+    if !response.headers.contains_key(header::CONTENT_LENGTH) {
+        session.set_keepalive(None);
+    }
+}
+
+/// RFC 9110 §15.2: a proxy forwards what a backend says ahead of its answer, but never to a client of HTTP/1.0.
+fn on_informational(session: &mut Session, response: &mut ResponseHeader) -> Result<()> {
+    if session.req_header().version < Version::HTTP_11 {
+        session.as_downstream_mut().set_ignore_info_resp(true);
+    }
+    respond::strip_hop_by_hop(response);
+    Ok(())
 }
 
 /// `response_body_filter`: counts what passes.
@@ -140,15 +163,15 @@ pub(super) fn on_connect_failure(session: &Session, ctx: &mut RequestCtx, error:
 pub(super) fn on_upstream_failure(
     session: &Session,
     ctx: &mut RequestCtx,
-    error: Box<Error>,
-    reused: bool,
+    mut error: Box<Error>,
 ) -> Box<Error> {
+    // Pingora would repeat whatever failed on a connection that was used before. Of such a request nobody knows what has
+    // arrived, and http.md §7 asks for just that.
+    error.retry.decide_reuse(false);
     if matches!(error.esource(), pingora_core::ErrorSource::Downstream) || ctx.facts.rejected.is_some() {
         return error;
     }
-    // A reused connection that the backend had closed in the meantime took nothing of the request.
-    let written = !(reused && error.retry.retry());
-    repeat_or_not(session, ctx, error, Failure { written, not_processed: false })
+    repeat_or_not(session, ctx, error, Failure { written: true, not_processed: false })
 }
 
 fn repeat_or_not(
@@ -165,6 +188,7 @@ fn repeat_or_not(
         _ => Body::Held,
     };
     let method = session.req_header().method.clone();
+    error.set_retry(false);
     let Some(admitted) = ctx.admitted() else { return error };
     if let Some(attempt) = admitted.attempt.take() {
         attempt.failed(now);
@@ -188,7 +212,9 @@ pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut R
     }
     let sent = session.response_written().is_some_and(|head| !head.status.is_informational());
     let Some(no) = ctx.facts.rejected.clone().filter(|no| !sent && no.reason != Reason::ClientLeft) else {
-        ctx.facts.cut = sent;
+        if sent {
+            ctx.cut(session.req_header().version);
+        }
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     };
     let keeps = respond::reject(session.as_downstream_mut(), &no, &ctx.correlation).await;

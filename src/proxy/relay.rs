@@ -44,7 +44,9 @@ pub(super) async fn on_admitted(session: &mut Session, ctx: &mut RequestCtx) -> 
 /// Ends a request that has failed: with an answer if none has begun, else short.
 async fn finish(session: &mut Session, ctx: &mut RequestCtx, fail: Fail) -> Result<bool> {
     let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
-    ctx.facts.cut = begun;
+    if begun {
+        ctx.cut(session.req_header().version);
+    }
     ctx.facts.integrity = matches!(fail, Fail::Integrity);
     let Some(no) = fail.rejection() else {
         ctx.client_left();

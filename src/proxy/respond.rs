@@ -73,17 +73,7 @@ impl Dress<'_> {
         if head.status.is_informational() {
             return Err(Rejection::new(Reason::Upstream).because("the backend switched protocols"));
         }
-        for name in [
-            &HeaderName::from_static("keep-alive"),
-            &HeaderName::from_static("proxy-connection"),
-            &header::UPGRADE,
-            &header::TRAILER,
-            &header::TE,
-        ] {
-            if head.headers.contains_key(name) {
-                drop(head.remove_header(name));
-            }
-        }
+        strip_hop_by_hop(head);
         insert(head, HeaderName::from_static("x-corr-id"), self.correlation.value().clone());
         self.extras.put_on(head);
         // http.md §3: the gateway sets the ETag.
@@ -120,6 +110,21 @@ impl Dress<'_> {
             insert(&mut head, header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         Ok(Box::new(head))
+    }
+}
+
+/// Takes off what belongs to the backend's connection (RFC 9110 §7.6.1).
+pub(super) fn strip_hop_by_hop(head: &mut ResponseHeader) {
+    for name in [
+        &HeaderName::from_static("keep-alive"),
+        &HeaderName::from_static("proxy-connection"),
+        &header::UPGRADE,
+        &header::TRAILER,
+        &header::TE,
+    ] {
+        if head.headers.contains_key(name) {
+            drop(head.remove_header(name));
+        }
     }
 }
 

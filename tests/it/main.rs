@@ -14,6 +14,7 @@ mod broken;
 mod connecting;
 mod hedging;
 mod leaving;
+mod migrating;
 mod objects;
 mod reaching;
 mod recovering;
