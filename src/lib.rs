@@ -2,7 +2,7 @@
 //!
 //! # The path of a request
 //!
-//! 1. [`edge`] accepts the connection and tells its protocol; Pingora parses the head.
+//! 1. [`edge`] accepts the connection, handshakes by [`tls`], and tells its protocol; Pingora parses the head.
 //! 2. [`proxy`] admits it: [`route`] finds where it goes, [`rejection`] words every no. [`tenant`] says who is
 //!    asking, [`caps`] how much they may bring.
 //! 3. [`upstream`] picks a backend of the route's cluster and finds or makes a connection to it.
@@ -56,4 +56,5 @@ pub mod serving;
 pub mod snapshot;
 pub mod state;
 pub mod tenant;
+pub mod tls;
 pub mod upstream;

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("object", &[]),
     ("route", &[]),
     ("tenant", &[]),
+    ("tls", &[]),
     ("quota", &[]),
     ("caps", &[]),
     ("upstream", &["oap", "bhttp"]),
@@ -22,15 +23,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rejection", &["admission", "quota", "tenant"]),
     ("pressure", &["admission"]),
     ("access_log", &[]),
-    ("edge", &["clock", "quota", "route", "tenant"]),
-    ("metrics", &["rejection"]),
+    ("edge", &["clock", "quota", "route", "tenant", "tls"]),
+    ("metrics", &["rejection", "tls"]),
     // The configuration knows the stages' types, nobody below knows the configuration.
-    ("config", &["route", "tenant"]),
+    ("config", &["clock", "route", "tenant", "tls"]),
     ("cli", &["config"]),
     ("logger", &["access_log", "clock", "config"]),
     ("backend", &["bhttp", "clock", "oap", "object"]),
     ("cluster", &["bhttp", "clock", "config", "metrics", "oap", "upstream", "state", "backend"]),
-    ("snapshot", &["admission", "cluster", "config", "edge", "metrics", "quota", "route", "tenant"]),
+    ("snapshot", &["admission", "cluster", "config", "edge", "metrics", "quota", "route", "tenant", "tls"]),
     (
         "state",
         &[
@@ -69,6 +70,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "snapshot",
             "state",
             "tenant",
+            "tls",
             "upstream",
         ],
     ),
@@ -93,6 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "reload",
             "snapshot",
             "state",
+            "tls",
         ],
     ),
 ];

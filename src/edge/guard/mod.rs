@@ -6,12 +6,14 @@
 //! | [`http2`] | the bytes of an HTTP/2 client | when frames come that only cost, or a head that does not end |
 //! | [`progress`] | bytes moved, one direction | when they are too few for the time |
 //! | [`heads`] | unfinished heads of the process | which to cut when they are too many bytes together |
+//! | [`handshakes`] | TLS handshakes under way | which to give up for another |
 //! | [`connections`] | open connections | whether one more may be opened, in all and from its address |
 //!
 //! Nothing here reads a socket or a clock, answers, logs or counts: the accept loop does. Nothing here routes or reads
 //! a body: what passes is what a parser behind it can read in one way only.
 
 pub mod connections;
+pub mod handshakes;
 pub mod heads;
 pub mod http1;
 pub mod http2;
