@@ -39,7 +39,15 @@ impl Http2 {
 
     /// Connects; a stream may send so many bytes before they are read.
     pub async fn connect_with_window(address: impl Into<Address>, window: u32) -> Self {
-        let socket = Socket::connect(&address.into()).await;
+        Self::over_with_window(Socket::connect(&address.into()).await, window).await
+    }
+
+    /// Speaks over a socket that is connected already.
+    pub async fn over(socket: Socket) -> Self {
+        Self::over_with_window(socket, 1 << 20).await
+    }
+
+    async fn over_with_window(socket: Socket, window: u32) -> Self {
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window).initial_connection_window_size(16 << 20);
         let (requests, connection) = builder.handshake(socket).await.expect("an HTTP/2 handshake");
