@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use svc_gateway::cli::{self, Answer, Cli, Command, Exit};
 use svc_gateway::config::Config;
-use svc_gateway::{control, server, serving};
+use svc_gateway::{control, server, serving, tls};
 
 /// glibc's allocator costs twice the processor time on bodies of 64 KiB.
 #[global_allocator]
@@ -14,6 +14,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     small_pages();
+    // Before anybody asks for it: towards backends too.
+    tls::install_provider();
     let answer = match Cli::parse().command {
         Command::Run(args) => run(&args),
         Command::Check(args) => cli::check(&args),

@@ -30,6 +30,8 @@ pub enum Reason {
     Method,
     /// No route matches host and path.
     NoRoute,
+    /// The connection's TLS handshake was for another host.
+    Host,
     /// As many connections are open as may be, in all or from one address.
     Connections,
     /// No evidence, or wrong evidence, for who is asking.
@@ -60,13 +62,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, so that each metric series exists from the start.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::Slow,
         Self::Uri,
         Self::Headers,
         Self::Method,
         Self::NoRoute,
+        Self::Host,
         Self::Connections,
         Self::Unauth,
         Self::Forbidden,
@@ -91,6 +94,7 @@ impl Reason {
             Self::Headers => "headers",
             Self::Method => "method",
             Self::NoRoute => "no_route",
+            Self::Host => "host",
             Self::Connections => "connections",
             Self::Unauth => "unauth",
             Self::Forbidden => "forbidden",
@@ -116,6 +120,7 @@ impl Reason {
             Self::Headers => 431,
             Self::Method => 405,
             Self::NoRoute => 404,
+            Self::Host => 421,
             Self::Unauth => 401,
             Self::Forbidden => 403,
             Self::Quota | Self::Busy => 429,

@@ -15,7 +15,7 @@ use pingora_core::services::background::BackgroundService;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, Listener};
+use crate::config::{Config, Listener, Protocol};
 use crate::metrics::ReloadResult;
 use crate::snapshot::Snapshot;
 use crate::state::State;
@@ -117,13 +117,11 @@ fn fixed(before: &Config, after: &Config) -> Vec<String> {
         match (named(before, name), named(after, name)) {
             (Some(old), Some(new)) => {
                 differs(format!("listeners.{name}.address"), old.address != new.address);
-                let spoken = |listener: &Listener| {
-                    let mut spoken = listener.protocols.clone();
-                    spoken.sort_unstable();
-                    spoken
-                };
+                // A listener may take TLS on, or off: HTTP/2 without it and over it are the same to the process.
+                let spoken = |listener: &Listener| (listener.speaks(Protocol::H1), listener.speaks_h2());
                 differs(format!("listeners.{name}.protocols"), spoken(&old) != spoken(&new));
                 differs(format!("listeners.{name}.mode"), old.socket_mode() != new.socket_mode());
+                differs(format!("listeners.{name}.group"), old.group != new.group);
             }
             _ => differs(format!("listeners.{name}"), true),
         }

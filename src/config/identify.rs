@@ -141,16 +141,22 @@ impl FromStr for FieldValue {
 const VALUE: &str = "1 to 256 visible ASCII characters";
 const DIGEST: &str = "64 hex digits";
 
-/// Nothing could hold what these ask for: no listener speaks TLS.
-const WITHOUT_TLS: &str = "no listener speaks TLS, take other evidence";
-
 pub(super) fn schema() -> Schema {
     let name = || text::<HeaderName>("a header field's name such as x-api-key");
     let digests = || list_of_some(text::<Digest>(DIGEST));
     items(
         section([
             key("listener", "through one of these", one_or_list(text::<Name>(NAME))),
-            key("client_certificate", "with a client certificate", Schema::Elsewhere(WITHOUT_TLS)),
+            key(
+                "client_certificate",
+                "with a client certificate",
+                section([key(
+                    "spki_sha256",
+                    "SHA-256 of its public key (SubjectPublicKeyInfo); one of these",
+                    digests(),
+                )
+                .required()]),
+            ),
             key(
                 "api_key",
                 "with an API key",
@@ -176,7 +182,7 @@ pub(super) fn schema() -> Schema {
             key(
                 "sni",
                 "for one of these server names, beside a client certificate",
-                Schema::Elsewhere(WITHOUT_TLS),
+                list_of_some(text::<HostName>("a host name")),
             ),
         ]),
         false,

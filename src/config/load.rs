@@ -14,6 +14,7 @@ use super::expand::Environment;
 use super::files::reason;
 use super::finding::{Errors, Finding};
 use super::include::Pattern;
+use super::listener::Listener;
 use super::name::Name;
 use super::report::{Report, Spot};
 use super::schema::Schema;
@@ -96,6 +97,7 @@ fn finish(
     match deserialize(written) {
         Ok(mut config) => {
             config.tenants = tenant::with_anonymous(config.tenants);
+            config.listeners.iter_mut().for_each(Listener::fill_in);
             judge(config, origins, report)
         }
         Err(message) => {

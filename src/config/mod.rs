@@ -28,6 +28,8 @@ mod json_schema;
 mod leaf;
 mod limits;
 mod listener;
+mod listener_tls;
+mod listeners;
 mod load;
 mod log;
 mod matching;
@@ -67,7 +69,8 @@ pub use self::identify::{ApiKey, ClientCertificate, Digest, FieldValue, HeaderEv
 pub use self::in_flight::InFlight;
 pub use self::include::Pattern;
 pub use self::limits::{BodyLimits, Http2Limits, Limits, RequestLimits};
-pub use self::listener::{Admin, Listener, Protocol, ProxyProtocol, SocketMode};
+pub use self::listener::{Admin, Group, Listener, Protocol, ProxyProtocol, SocketMode};
+pub use self::listener_tls::{CertificatePair, ClientAuth, ListenerTls, MinVersion, Pq};
 pub use self::load::Loaded;
 pub use self::log::{AccessLog, Log, LogLevel, LogTarget, MetricsPolicy};
 pub use self::matching::{Authority, ExactPath, HostPattern, PathMatch, PathPrefix, PathTemplate};

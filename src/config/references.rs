@@ -8,6 +8,7 @@ use super::backends::Backends;
 use super::balance::{Balance, HashOn};
 use super::cluster::{Cluster, ClusterProtocol};
 use super::listener::{Listener, ProxyProtocol};
+use super::listeners;
 use super::load::Origins;
 use super::matching::PathMatch;
 use super::name::Name;
@@ -79,12 +80,7 @@ fn check_listeners(config: &Config, origins: &Origins, report: &mut Report) {
         if listener.name.as_str() == "admin" {
             report.error(&spot.key("name"), "`admin` is the admin listener's name, write another");
         }
-        if listener.mode.is_some() && matches!(listener.address, Address::Tcp(_)) {
-            report.error(
-                &spot.key("mode"),
-                "only a Unix socket has a mode, remove it or write address: unix:/path",
-            );
-        }
+        listeners::check(listener, spot, report);
         check_each_once(&listener.protocols, &spot.key("protocols"), report);
         check_proxy_protocol(listener, spot, report);
         let address = spot.key("address");

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use super::Config;
 use super::identify::Identify;
+use super::listener::Listener;
 use super::load::Origins;
 use super::name::Name;
 use super::report::{Report, Spot};
@@ -94,7 +95,8 @@ fn check_item(config: &Config, origins: &Origins, item: &Identify, spot: &Spot, 
     if *item == Identify::default() && is_as_meant(spot, report) {
         report.error(
             spot,
-            "recognises nobody, write at least one of listener, api_key, peer_uid, address or header",
+            "recognises nobody, write at least one of listener, client_certificate, api_key, peer_uid, address, header \
+             or sni",
         );
     }
     if criteria.combinations() > MOST_COMBINATIONS {
@@ -112,9 +114,34 @@ fn check_item(config: &Config, origins: &Origins, item: &Identify, spot: &Spot, 
             report.error(&spot.key("listener").item(n), format!("there is no listener `{name}`{hint}"));
         }
     }
+    if !may_be_there {
+        check_certificates(config, origins, item, spot, report);
+    }
     if item.api_key.as_ref().is_some_and(|key| key.header.as_str() == "authorization") {
         let at = spot.key("api_key").key("header");
         report.error(&at, "carries capabilities, write another such as x-api-key");
+    }
+}
+
+/// A certificate, and a name beside one, are seen where clients are asked for certificates.
+fn check_certificates(config: &Config, origins: &Origins, item: &Identify, spot: &Spot, report: &mut Report) {
+    let asks = |(listener, at): (&Listener, &Spot)| {
+        let hears = item.listener.is_empty() || item.listener.contains(&listener.name);
+        let asks = listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let tls = at.key("tls");
+        hears && (asks || report.is_spoiled(&tls) || report.is_spoiled(&tls.key("client_ca")))
+    };
+    if config.listeners.iter().zip(&origins.listeners).any(asks) {
+        return;
+    }
+    for (key, written) in
+        [("client_certificate", item.client_certificate.is_some()), ("sni", !item.sni.is_empty())]
+    {
+        if written {
+            let message = "no listener that it may come through asks for client certificates, write `tls.client_ca` there \
+                           or take other evidence";
+            report.error(&spot.key(key), message);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 
+use super::Peer;
 use super::socket::Socket;
 
 /// A bound socket.
@@ -27,7 +28,8 @@ pub(super) enum Listening {
 /// A connection that no reactor knows yet.
 pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
+    /// From a process of this user, as the system tells.
+    Unix(UnixStream, Option<u32>),
 }
 
 impl Listening {
@@ -45,7 +47,11 @@ impl Listening {
                 let (stream, peer) = listener.accept().await?;
                 Accepted::Tcp(stream.into_std()?, peer)
             }
-            Self::Unix(listener, _) => Accepted::Unix(listener.accept().await?.0.into_std()?),
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred().ok().map(|who| who.uid());
+                Accepted::Unix(stream.into_std()?, uid)
+            }
         })
     }
 
@@ -64,11 +70,11 @@ impl Listening {
 }
 
 impl Accepted {
-    /// The other end; `None` on a Unix socket.
-    pub(super) fn peer(&self) -> Option<SocketAddr> {
+    /// The other end.
+    pub(super) fn peer(&self) -> Peer {
         match self {
-            Self::Tcp(_, peer) => Some(*peer),
-            Self::Unix(_) => None,
+            Self::Tcp(_, peer) => Peer::Address(*peer),
+            Self::Unix(_, uid) => Peer::User(*uid),
         }
     }
 
@@ -76,7 +82,7 @@ impl Accepted {
     pub(super) fn register(self, at: SystemTime) -> io::Result<Socket> {
         Ok(match self {
             Self::Tcp(stream, peer) => Socket::tcp(tokio::net::TcpStream::from_std(stream)?, peer, at),
-            Self::Unix(stream) => Socket::unix(tokio::net::UnixStream::from_std(stream)?, at),
+            Self::Unix(stream, uid) => Socket::unix(tokio::net::UnixStream::from_std(stream)?, uid, at),
         })
     }
 }

@@ -10,6 +10,7 @@ use pingora_http::ResponseHeader;
 
 use crate::quota::Penalty;
 use crate::tenant::proxy_protocol::Source;
+use crate::tls::Secured;
 
 /// A connection.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Connection {
     pub uid: Option<u32>,
     /// What the PROXY protocol said, if it was spoken.
     pub proxied: Option<Source>,
+    /// What its TLS handshake has shown; `None` in clear text.
+    pub tls: Option<Secured>,
     /// What comes of asking on after a refusal.
     pub penalty: Penalty,
     /// An answer of which only the connection's end tells the end was cut.
@@ -29,7 +32,12 @@ pub struct Connection {
 impl Connection {
     /// The connection of a session, by what Pingora hands over from the socket to its sessions, over either version of HTTP.
     pub fn of(digest: Option<&Digest>) -> Option<&Arc<Self>> {
-        digest?.proxy_digest.as_ref()?.user_data.as_ref()?.downcast_ref()
+        Self::in_digest(digest?.proxy_digest.as_deref())
+    }
+
+    /// What [`Connection::digest`] has handed over.
+    pub(super) fn in_digest(digest: Option<&ProxyDigest>) -> Option<&Arc<Self>> {
+        digest?.user_data.as_ref()?.downcast_ref()
     }
 
     /// Makes the connection end with a reset: an orderly end would say that the answer is whole.

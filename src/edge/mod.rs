@@ -10,7 +10,9 @@ mod acceptor;
 mod connection;
 mod drain;
 pub mod guard;
+mod handshake;
 mod socket;
+mod transport;
 mod workers;
 
 use std::io;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::protocols::Shutdown as _;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
@@ -31,9 +34,12 @@ use self::acceptor::{Accepted, Acceptor, Listening};
 pub use self::connection::Connection;
 pub use self::drain::{Drain, Open};
 pub use self::guard::connections::{Connections, Permit};
+pub use self::handshake::{Handshake, UnderWay};
 pub use self::socket::Socket;
+pub use self::transport::Transport;
 use self::workers::{Late, Workers};
 use crate::clock;
+use crate::tls::Failure;
 
 /// The client's side of an HTTP/2 connection begins with these bytes (RFC 9113 §3.4).
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -54,8 +60,17 @@ const BACKLOG: usize = 4096;
 pub enum Address {
     /// A TCP address; port 0 lets the system choose.
     Tcp(SocketAddr),
-    /// A Unix socket, and the mode of its file.
-    Unix(PathBuf, u32),
+    /// A Unix socket, and who may open its file.
+    Unix(PathBuf, FileAccess),
+}
+
+/// Who may open a socket's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileAccess {
+    /// Mode bits, as chmod takes them.
+    pub mode: u32,
+    /// The group of the file; `None`: the process's.
+    pub group: Option<u32>,
 }
 
 impl std::fmt::Display for Address {
@@ -67,13 +82,13 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// The protocols that a clear-text listener speaks.
+/// The protocols that a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocols {
     /// HTTP/1.0 and HTTP/1.1.
     pub h1: bool,
-    /// HTTP/2 by prior knowledge.
-    pub h2c: bool,
+    /// HTTP/2: by prior knowledge, and over TLS by ALPN.
+    pub h2: bool,
 }
 
 /// A listener that is bound, but not yet accepting.
@@ -96,9 +111,8 @@ impl Bound {
                 let told = listener.local_addr()?.to_string();
                 (Acceptor::Tcp(listener), told)
             }
-            Address::Unix(path, mode) => {
-                let listener = bind_unix(path, *mode)?;
-                listener.set_nonblocking(true)?;
+            Address::Unix(path, access) => {
+                let listener = bind_unix(path, *access)?;
                 (Acceptor::Unix(listener, path.clone()), format!("unix:{}", path.display()))
             }
         };
@@ -126,7 +140,7 @@ fn bind_tcp(at: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path, access: FileAccess) -> io::Result<UnixListener> {
     use std::os::unix::fs::FileTypeExt;
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
@@ -137,9 +151,14 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<UnixListener> {
         }
         std::fs::remove_file(path)?;
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    Ok(listener)
+    let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    // Nobody connects before it listens, so nobody gets in by the mode that it was made with.
+    std::os::unix::fs::chown(path, None, access.group)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(access.mode))?;
+    socket.listen(QUEUE)?;
+    Ok(std::os::fd::OwnedFd::from(socket).into())
 }
 
 /// What a listener serves with; asked anew for each connection.
@@ -154,9 +173,26 @@ pub trait Serves: Send + Sync + 'static {
     fn first_bytes(&self) -> Duration;
 
     /// Whether a connection from `peer` may be opened now; `None` closes it.
-    fn enter(&self, _peer: Option<SocketAddr>) -> Option<Entered> {
+    fn enter(&self, _peer: Peer) -> Option<Entered> {
         Some(Entered::default())
     }
+
+    /// Its TLS handshakes under way.
+    fn handshakes(&self) -> Arc<UnderWay> {
+        Arc::default()
+    }
+
+    /// A TLS handshake has come to nothing.
+    fn on_handshake_failure(&self, _why: Failure) {}
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Of a TCP connection.
+    Address(SocketAddr),
+    /// Of a Unix socket: the user that its process runs as, if the system tells.
+    User(Option<u32>),
 }
 
 /// A connection that may be opened.
@@ -166,6 +202,8 @@ pub struct Entered {
     pub permit: Option<Permit>,
     /// It begins with a header of the PROXY protocol.
     pub proxied: bool,
+    /// It goes on with a TLS handshake.
+    pub tls: Option<Handshake>,
 }
 
 /// What one listener serves, and how.
@@ -240,9 +278,12 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
             let Some(entered) = serves.enter(accepted.peer()) else { return Ok(()) };
             let (app, first_bytes) = (serves.app(), serves.first_bytes());
             let (open, draining) = (drain.open(), drain.watch());
+            let serves = entered.tls.is_some().then(|| Arc::clone(&serves));
             workers.spawn(async move {
                 if let Ok(mut socket) = accepted.register(clock::wall())
                     && (!entered.proxied || proxied(&mut socket).await)
+                    && let Some((socket, protocols)) =
+                        secured(socket, protocols, entered.tls.zip(serves), &draining).await
                 {
                     serve(socket, protocols, first_bytes, &app, draining).await;
                 }
@@ -301,14 +342,30 @@ async fn serve<A: HttpServerApp + Send + Sync + 'static>(
     match told {
         Ok(Ok(Protocol::H2)) => drop(app.process_new(Box::new(socket), &draining).await),
         Ok(Ok(Protocol::H1)) => serve_http1(socket, app, &draining).await,
-        // Silence, a connection that is gone, or a protocol that this listener does not speak.
-        Ok(Ok(Protocol::Neither) | Err(_)) | Err(_) => {}
+        // Silence, a connection that is gone, or a protocol that this listener does not speak. Over TLS there is a word
+        // for that, without which an end is taken for an attack (RFC 8446 §6.1).
+        Ok(Ok(Protocol::Neither) | Err(_)) | Err(_) => {
+            drop(tokio::time::timeout(LAST_WORD, socket.shutdown()).await);
+        }
     }
 }
 
 /// Reads whom the proxy at the other end speaks for; `false`: it does not say so as it must, or not in time.
 async fn proxied(socket: &mut Socket) -> bool {
     matches!(tokio::time::timeout(PROXY_HEADER, socket.read_proxy_header()).await, Ok(Ok(())))
+}
+
+/// Does the TLS handshake, if there is to be one; `None`: it came to nothing.
+async fn secured<S: Serves>(
+    socket: Socket,
+    spoken: Protocols,
+    tls: Option<(Handshake, Arc<S>)>,
+    draining: &ShutdownWatch,
+) -> Option<(Socket, Protocols)> {
+    let Some((with, serves)) = tls else { return Some((socket, spoken)) };
+    // On the heap: it needs more than all that follows, and is over soon.
+    let done = Box::pin(handshake::run(socket, &with, &serves.handshakes(), spoken, draining.clone())).await;
+    done.inspect_err(|why| serves.on_handshake_failure(*why)).ok()
 }
 
 enum Protocol {
@@ -319,7 +376,7 @@ enum Protocol {
 
 async fn protocol(socket: &mut Socket, spoken: Protocols) -> io::Result<Protocol> {
     socket.readable().await?;
-    Ok(match (spoken.h2c && socket.begins_with(H2_PREFACE).await?, spoken.h1) {
+    Ok(match (spoken.h2 && socket.begins_with(H2_PREFACE).await?, spoken.h1) {
         (true, _) => Protocol::H2,
         (false, true) => Protocol::H1,
         (false, false) => Protocol::Neither,

@@ -24,23 +24,17 @@ use pingora_core::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
+use super::transport::{Replayed, Transport};
 use crate::tenant::proxy_protocol::{self, Progress};
+use crate::tls::Secured;
 
 /// Writes below this many bytes are gathered until the next flush, a larger write, or a read that has to wait.
 const GATHER: usize = 4 * 1024;
 /// Buffers that go into one system call, the gathered one included.
 const SLICES: usize = 16;
-
-/// The transport below an accepted connection.
-#[derive(Debug)]
-pub enum Transport {
-    /// TCP, over IPv4 or IPv6.
-    Tcp(TcpStream),
-    /// A Unix socket.
-    Unix(UnixStream),
-}
 
 /// An accepted connection: a transport, what was peeked of it, and what waits to be written.
 #[derive(Debug)]
@@ -51,6 +45,15 @@ pub struct Socket {
     digest: Arc<SocketDigest>,
     peer: Option<SocketAddr>,
     /// What its requests share.
+    shared: Option<Arc<ProxyDigest>>,
+    accepted: SystemTime,
+}
+
+/// What a connection is beside its transport.
+#[derive(Debug)]
+pub(super) struct Parts {
+    digest: Arc<SocketDigest>,
+    peer: Option<SocketAddr>,
     shared: Option<Arc<ProxyDigest>>,
     accepted: SystemTime,
 }
@@ -66,11 +69,10 @@ impl Socket {
         Self::new(Transport::Tcp(stream), digest, connection, accepted)
     }
 
-    /// Wraps a connection to a Unix socket.
-    pub fn unix(stream: UnixStream, accepted: SystemTime) -> Self {
+    /// Wraps a connection to a Unix socket from a process of `uid`, if the system knows it.
+    pub fn unix(stream: UnixStream, uid: Option<u32>, accepted: SystemTime) -> Self {
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         drop(digest.peer_addr.set(None));
-        let uid = stream.peer_cred().ok().map(|who| who.uid());
         let connection = Connection { uid, ..Connection::default() };
         Self::new(Transport::Unix(stream), digest, connection, accepted)
     }
@@ -85,6 +87,38 @@ impl Socket {
             digest: Arc::new(digest),
             accepted,
         }
+    }
+
+    /// Takes it apart, so that TLS may be spoken over its transport.
+    pub(super) fn into_parts(self) -> (Replayed, Parts) {
+        let Self { transport, peeked, digest, peer, shared, accepted, unsent: _ } = self;
+        (Replayed::new(peeked, transport), Parts { digest, peer, shared, accepted })
+    }
+
+    /// Puts it together again, over TLS.
+    pub(super) fn over_tls(stream: TlsStream<Replayed>, parts: Parts, secured: Secured) -> Self {
+        let Parts { digest, peer, shared, accepted } = parts;
+        let (uid, proxied) = Connection::in_digest(shared.as_deref())
+            .map_or((None, None), |connection| (connection.uid, connection.proxied));
+        let connection = Connection { peer, uid, proxied, tls: Some(secured), ..Connection::default() };
+        Self {
+            transport: Transport::Tls(Box::new(stream)),
+            peeked: BytesMut::new(),
+            unsent: BytesMut::new(),
+            digest,
+            peer,
+            shared: Arc::new(connection).digest(),
+            accepted,
+        }
+    }
+
+    /// Waits for more bytes and shows all that nobody has read yet; they stay to be read.
+    ///
+    /// # Errors
+    /// What the socket says, or `UnexpectedEof` when the peer has closed.
+    pub(super) async fn peek(&mut self) -> io::Result<&[u8]> {
+        self.peek_more().await?;
+        Ok(&self.peeked)
     }
 
     /// Waits for the first `n` bytes, or for as many as come before the first that differs from `pattern`, and
@@ -135,10 +169,7 @@ impl Socket {
 
     async fn peek_more(&mut self) -> io::Result<()> {
         let mut some = [0; 512];
-        let n = match &mut self.transport {
-            Transport::Tcp(s) => s.read(&mut some).await?,
-            Transport::Unix(s) => s.read(&mut some).await?,
-        };
+        let n = self.transport.read(&mut some).await?;
         let read = some.get(..n).unwrap_or_default();
         if read.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -156,10 +187,7 @@ impl Socket {
 
     fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
-            let n = ready!(match &mut self.transport {
-                Transport::Tcp(s) => Pin::new(s).poll_write(cx, &self.unsent),
-                Transport::Unix(s) => Pin::new(s).poll_write(cx, &self.unsent),
-            })?;
+            let n = ready!(Pin::new(&mut self.transport).poll_write(cx, &self.unsent))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -176,7 +204,8 @@ impl Socket {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let all = std::iter::once(&*unsent).chain(bufs.iter().map(|buf| &**buf));
             let filled = slices.iter_mut().zip(all).map(|(slot, buf)| *slot = IoSlice::new(buf)).count();
-            let written = self.poll_transport_vectored(cx, slices.get(..filled).unwrap_or_default());
+            let slices = slices.get(..filled).unwrap_or_default();
+            let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
             self.unsent = unsent;
             let n = ready!(written)?;
             if n == 0 {
@@ -190,18 +219,7 @@ impl Socket {
             }
         }
         self.unsent = BytesMut::new();
-        self.poll_transport_vectored(cx, bufs)
-    }
-
-    fn poll_transport_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.transport {
-            Transport::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
-            Transport::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
-        }
+        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
     }
 }
 
@@ -219,14 +237,11 @@ impl AsyncRead for Socket {
             }
             return Poll::Ready(Ok(()));
         }
-        let read = match &mut self.transport {
-            Transport::Tcp(s) => Pin::new(s).poll_read(cx, buf),
-            Transport::Unix(s) => Pin::new(s).poll_read(cx, buf),
-        };
-        if read.is_pending() && !self.unsent.is_empty() {
+        let read = Pin::new(&mut self.transport).poll_read(cx, buf);
+        if read.is_pending() && (!self.unsent.is_empty() || self.transport.wants_write()) {
             // Who waits for the peer has nothing more to say for now, and the peer may wait for what was gathered: Pingora
             // flushes an answer of announced length only at its end, however long that takes to come.
-            if let Poll::Ready(Err(e)) = self.poll_unsent(cx) {
+            if let Poll::Ready(Err(e)) = self.poll_flush(cx) {
                 return Poll::Ready(Err(e));
             }
         }
@@ -256,7 +271,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_unsent(cx)
+        ready!(self.poll_unsent(cx))?;
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -264,10 +280,7 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_unsent(cx))?;
-        match &mut self.transport {
-            Transport::Tcp(s) => Pin::new(s).poll_shutdown(cx),
-            Transport::Unix(s) => Pin::new(s).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
 
@@ -298,10 +311,7 @@ impl UniqueID for Socket {
 
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
-        match &self.transport {
-            Transport::Tcp(s) => s.as_raw_fd(),
-            Transport::Unix(s) => s.as_raw_fd(),
-        }
+        self.transport.as_raw_fd()
     }
 }
 

@@ -17,6 +17,7 @@ use prometheus::{
 use self::tenants::Families;
 pub use self::tenants::TenantMetrics;
 use crate::rejection::Reason;
+use crate::tls::Failure;
 
 /// A request's method as a label: the ones HTTP knows, or `OTHER`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,6 +159,7 @@ pub struct Metrics {
     /// `oap_frames_total{kind}`
     pub oap_frames: IntCounterVec,
     oap_rejects: IntCounterVec,
+    tls_failures: IntCounterVec,
     config_reloads: IntCounterVec,
     /// `config_version`: the generation that is in force.
     pub config_version: IntGauge,
@@ -257,6 +259,12 @@ impl Metrics {
                 "OAP/1 peers refused, by reason.",
                 &["reason"],
             )?,
+            tls_failures: counters(
+                &registry,
+                "tls_handshake_failures_total",
+                "TLS handshakes of clients that came to nothing, by reason.",
+                &["reason"],
+            )?,
             config_reloads: counters(
                 &registry,
                 "config_reloads_total",
@@ -275,6 +283,9 @@ impl Metrics {
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         for result in ReloadResult::ALL {
             drop(metrics.config_reloads.with_label_values(&[result.as_str()]));
+        }
+        for why in Failure::ALL {
+            drop(metrics.tls_failures.with_label_values(&[why.as_str()]));
         }
         for reason in Reason::ALL {
             drop(metrics.rejected.with_label_values(&[reason.as_str()]));
@@ -326,6 +337,11 @@ impl Metrics {
     /// Counts a rejection under the word that answer and log carry.
     pub fn on_rejection(&self, reason: Reason) {
         self.rejected.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a TLS handshake that came to nothing.
+    pub fn on_handshake_failure(&self, why: Failure) {
+        self.tls_failures.with_label_values(&[why.as_str()]).inc();
     }
 
     /// Counts a reload.

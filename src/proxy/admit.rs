@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use super::body::UploadGate;
 use super::correlation::CorrelationId;
 use super::ctx::{Admitted, InFlight, RequestCtx, Stage};
-use super::fields::{self, Origin};
+use super::fields::{self, Origin, Scheme};
 use super::gather::{self, Failed};
 use super::meter::Meter;
 use super::peer::Repeats;
@@ -26,6 +26,7 @@ use crate::snapshot::{Kind, ListenerPolicy, Route, Snapshot, Tenant};
 use crate::tenant::client::{Client, Speaker};
 use crate::tenant::proxy_protocol::Source;
 use crate::tenant::{Evidence, Principal};
+use crate::tls::Secured;
 use crate::{admin, clock, metrics};
 
 /// `allow` of a route that takes any method, but for those that are never forwarded.
@@ -78,7 +79,7 @@ async fn admit(
     ctx: &mut RequestCtx,
 ) -> Result<Box<Admitted>, Failed> {
     let head = session.req_header();
-    let (route, object) = find(gw, policy, head)?; // where to
+    let (route, object) = find(gw, policy, head, ctx)?; // where to
     let who = identify(gw, policy, listener, head, ctx)?; // 1 who
     route.tenants.check(who.index).map_err(Rejection::from)?;
     take_tokens(gw, policy, &who, &head.method, ctx).await?; // 2 how often
@@ -91,7 +92,8 @@ async fn admit(
         Some(Source::Client(client)) => Some(client),
         _ => ctx.peer,
     };
-    let origin = Origin { peer, trusted: who.client.trusted };
+    let scheme = Scheme::of(ctx.connection.as_deref());
+    let origin = Origin { peer, scheme, trusted: who.client.trusted };
     fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation)?;
     // A small body takes no place while it arrives.
     let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await?;
@@ -101,6 +103,7 @@ async fn admit(
         // http.md §7: the time that the client itself needs to upload is excepted.
         deadline: ctx.started + uploading + route.timeout,
         authority: host,
+        scheme,
         repeats: Repeats::new(&route.cluster),
         _inflight: InFlight::new(&route.metrics.inflight),
         drain: Arc::clone(&gw.state.drain),
@@ -160,9 +163,15 @@ fn find<'a>(
     gw: &Gateway,
     policy: &'a Snapshot,
     head: &RequestHeader,
+    ctx: &RequestCtx,
 ) -> Result<(&'a Arc<Route>, Option<Address>), Rejection> {
     check_size(policy, head)?;
     let host = host_of(head)?;
+    // http.md §2: on TLS an authority that the SNI's certificate does not cover is 421 `host`.
+    let tls = ctx.connection.as_ref().and_then(|connection| connection.tls.as_ref());
+    if tls.is_some_and(|tls| !tls.covers(target::name_of(host))) {
+        return Err(Rejection::new(Reason::Host).because("the handshake was for another host"));
+    }
     let path = path_of(head)?;
     if head.method == Method::CONNECT {
         return Err(Rejection::method(FORWARDED.to_owned()));
@@ -197,7 +206,10 @@ fn identify(
     let proxied = connection.and_then(|connection| connection.proxied);
     let speaker = Speaker::new(ctx.peer.map(|peer| peer.ip()), proxied, &listener.trusted);
     let client = speaker.client(&head.headers, &listener.trusted);
+    let tls = connection.and_then(|connection| connection.tls.as_ref());
     let evidence = Evidence {
+        certificate: tls.and_then(Secured::certificate),
+        sni: tls.and_then(Secured::sni),
         trusted: client.trusted,
         peer_uid: connection.and_then(|connection| connection.uid),
         address: client.address,

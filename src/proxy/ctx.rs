@@ -9,6 +9,7 @@ use prometheus::IntGauge;
 
 use super::body::{DownloadGate, UploadGate};
 use super::correlation::CorrelationId;
+use super::fields::Scheme;
 use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
@@ -50,6 +51,8 @@ pub(super) struct Admitted {
     pub gate: UploadGate,
     /// The effective host, as it crosses.
     pub authority: String,
+    /// What the client's connection speaks, as it crosses.
+    pub scheme: Scheme,
     pub repeats: Repeats,
     /// The object that the path names.
     pub object: Option<Address>,

@@ -11,13 +11,40 @@ use http::{HeaderName, HeaderValue, header};
 use pingora_http::RequestHeader;
 
 use super::correlation::CorrelationId;
+use crate::edge::Connection;
 use crate::rejection::{Reason, Rejection};
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// In clear text.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Of a request that came on `connection`.
+    pub fn of(connection: Option<&Connection>) -> Self {
+        if connection.is_some_and(|connection| connection.tls.is_some()) { Self::Https } else { Self::Http }
+    }
+
+    /// As URIs have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
 
 /// What is known of the connection that a request came on.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
     /// The peer; none on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// What the connection speaks.
+    pub scheme: Scheme,
     /// Whether the listener trusts the peer's own account of who it speaks for.
     pub trusted: bool,
 }
@@ -103,7 +130,8 @@ fn forwarded(head: &mut RequestHeader, host: &str, origin: Origin) -> Result<(),
         Some(IpAddr::V4(ip)) => ip.to_string(),
         None => "unknown".to_owned(),
     };
-    let mut element = format!("for={node};proto=http");
+    let scheme = origin.scheme.as_str();
+    let mut element = format!("for={node};proto={scheme}");
     if !host.is_empty() {
         // Writing to a string cannot fail. A host with a port is no token (RFC 7239 §4).
         let _ = write!(element, ";host=\"{host}\"");
@@ -117,7 +145,7 @@ fn forwarded(head: &mut RequestHeader, host: &str, origin: Origin) -> Result<(),
     }
     append_or_replace(head, "x-forwarded-for", &client, origin.trusted)?;
     append_or_replace(head, "forwarded", &element, origin.trusted)?;
-    for (name, value) in [("x-forwarded-proto", "http"), ("x-forwarded-host", host)] {
+    for (name, value) in [("x-forwarded-proto", scheme), ("x-forwarded-host", host)] {
         if !(origin.trusted && head.headers.contains_key(name)) {
             insert(head, HeaderName::from_static(name), text(value)?)?;
         }
@@ -161,7 +189,8 @@ mod tests {
             head.append_header(*name, *value).unwrap();
         }
         let peer = "192.0.2.7:4711".parse().ok();
-        prepare(&mut head, "a.example:8080", Origin { peer, trusted }, &CorrelationId::new(0)).map(|()| head)
+        let origin = Origin { peer, scheme: Scheme::Http, trusted };
+        prepare(&mut head, "a.example:8080", origin, &CorrelationId::new(0)).map(|()| head)
     }
 
     fn value<'a>(head: &'a RequestHeader, name: &str) -> Option<&'a str> {

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
-use super::fields;
+use super::fields::{self, Scheme};
 use crate::cluster::{Backend, Cluster, InFlight, OapStream};
 use crate::config::HashOn;
 use crate::oap::StartRequest;
@@ -183,7 +183,7 @@ impl Message {
     pub(super) fn new(
         route: &Route,
         head: &RequestHeader,
-        authority: &str,
+        (scheme, authority): (Scheme, &str),
         tenant_id: u128,
         left: Duration,
     ) -> Result<Self, Rejection> {
@@ -202,7 +202,7 @@ impl Message {
         crate::bhttp::encode_request_head(
             &mut encoded,
             head.method.as_str().as_bytes(),
-            b"http",
+            scheme.as_str().as_bytes(),
             route.host.as_deref().unwrap_or(authority).as_bytes(),
             rewritten.as_deref().unwrap_or(path).as_bytes(),
             crossing.iter().copied(),

@@ -87,8 +87,9 @@ async fn relay(
         key: HashKey::of(&admitted.route.cluster, admitted.object.as_ref(), head),
     };
     let left = admitted.deadline.saturating_duration_since(started);
-    let mut message = Message::new(&admitted.route, head, &admitted.authority, admitted.tenant_id, left)
-        .map_err(Fail::Rejected)?;
+    let mut message =
+        Message::new(&admitted.route, head, (admitted.scheme, &admitted.authority), admitted.tenant_id, left)
+            .map_err(Fail::Rejected)?;
     let gathered = admitted.gathered.as_mut().map(|gathered| std::mem::take(&mut gathered.pieces));
     if head.headers.contains_key(header::EXPECT) && gathered.is_none() && !session.is_body_done() {
         session.write_continue_response().await.map_err(|_| Fail::Left)?;

@@ -1,7 +1,6 @@
 //! What a listener serves a new connection with: the request path, and the bounds of connections that the generation in
 //! force asks for (http.md §7: connection limits hold from the next connection on).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +15,21 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
 use crate::admin::Admin;
-use crate::edge::{Entered, Serves};
+use crate::edge::{Entered, Peer, Serves, UnderWay};
 use crate::proxy::Gateway;
 use crate::rejection::Reason;
 use crate::snapshot::{ConnectionLimits, Snapshot};
 use crate::state::State;
+use crate::tls::Failure;
 
 /// A public listener.
 pub(super) struct Public {
     state: Arc<State>,
     listener: String,
     proxy: Arc<HttpProxy<Gateway>>,
-    h2c: bool,
+    h2: bool,
     current: ArcSwap<Face>,
+    handshakes: Arc<UnderWay>,
 }
 
 /// The request path under one generation's bounds of connections.
@@ -36,21 +37,22 @@ pub(super) struct Face {
     generation: u64,
     proxy: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
-    h2: H2Options,
+    h2_options: H2Options,
 }
 
 impl Public {
-    pub(super) fn new(state: &Arc<State>, listener: &str, h2c: bool, conf: &Arc<ServerConf>) -> Self {
+    pub(super) fn new(state: &Arc<State>, listener: &str, h2: bool, conf: &Arc<ServerConf>) -> Self {
         let mut proxy = HttpProxy::new(Gateway::new(Arc::clone(state), listener), Arc::clone(conf));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let face = Face::new(&proxy, h2c, &state.snapshot.load());
+        let face = Face::new(&proxy, h2, &state.snapshot.load());
         Self {
             state: Arc::clone(state),
             listener: listener.to_owned(),
             proxy,
-            h2c,
+            h2,
             current: ArcSwap::from_pointee(face),
+            handshakes: Arc::default(),
         }
     }
 }
@@ -64,7 +66,7 @@ impl Serves for Public {
         if current.generation == policy.generation {
             return current;
         }
-        let face = Arc::new(Face::new(&self.proxy, self.h2c, &policy));
+        let face = Arc::new(Face::new(&self.proxy, self.h2, &policy));
         self.current.store(Arc::clone(&face));
         face
     }
@@ -74,32 +76,52 @@ impl Serves for Public {
     }
 
     // http.md §2: trusted peers are exempt from the per-address connection cap. config.md: with `proxy_protocol:
-    // required` everybody else is closed.
-    fn enter(&self, peer: Option<SocketAddr>) -> Option<Entered> {
+    // required` everybody else is closed; with `peer_uids` SO_PEERCRED decides.
+    fn enter(&self, peer: Peer) -> Option<Entered> {
         let policy = self.state.snapshot.load();
         let listener = policy.listeners.get(&self.listener)?;
-        let trusted = listener.trusts(peer);
+        let address = match peer {
+            Peer::Address(address) => Some(address),
+            Peer::User(uid) if listener.lets_in(uid) => None,
+            Peer::User(_) => {
+                self.state.metrics.on_rejection(Reason::Forbidden);
+                return None;
+            }
+        };
+        let trusted = listener.trusts(address);
         if listener.proxied && !trusted {
             return None;
         }
-        let address = peer.map(|peer| peer.ip()).filter(|_| !trusted);
+        let address = address.map(|peer| peer.ip()).filter(|_| !trusted);
         match self.state.connections.enter(&policy.connections.open, address) {
-            Ok(permit) => Some(Entered { permit: Some(permit), proxied: listener.proxied }),
+            Ok(permit) => {
+                let (proxied, tls) = (listener.proxied, listener.tls.clone());
+                Some(Entered { permit: Some(permit), proxied, tls })
+            }
             Err(_) => {
                 self.state.metrics.on_rejection(Reason::Connections);
                 None
             }
         }
     }
+
+    fn handshakes(&self) -> Arc<UnderWay> {
+        Arc::clone(&self.handshakes)
+    }
+
+    fn on_handshake_failure(&self, why: Failure) {
+        self.state.metrics.on_handshake_failure(why);
+    }
 }
 
 impl Face {
-    fn new(proxy: &Arc<HttpProxy<Gateway>>, h2c: bool, policy: &Snapshot) -> Self {
+    fn new(proxy: &Arc<HttpProxy<Gateway>>, h2: bool, policy: &Snapshot) -> Self {
         let mut options = HttpServerOptions::default();
-        options.h2c = h2c;
+        // The accept loop tells the protocol, also over TLS: what comes as HTTP/2 begins with its preface.
+        options.h2c = h2;
         options.h2_idle_timeout = Some(policy.limits.idle);
-        let h2 = h2_options(&policy.connections);
-        Self { generation: policy.generation, proxy: Arc::clone(proxy), options, h2 }
+        let h2_options = h2_options(&policy.connections);
+        Self { generation: policy.generation, proxy: Arc::clone(proxy), options, h2_options }
     }
 }
 
@@ -127,7 +149,7 @@ impl HttpServerApp for Face {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        Some(self.h2.clone())
+        Some(self.h2_options.clone())
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {

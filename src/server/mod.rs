@@ -25,7 +25,7 @@ use crate::access_log::{Log, Writer};
 use crate::admin::Admin;
 use crate::cluster::{Keeper, Surroundings};
 use crate::config::{self, Config, LogTarget, Protocol};
-use crate::edge::{self, Accepting, Bound, Drain, Endpoint, Protocols};
+use crate::edge::{self, Accepting, Bound, Drain, Endpoint, FileAccess, Protocols};
 use crate::metrics::Metrics;
 use crate::quota::Quotas;
 use crate::reload::{OnSignal, Reloading};
@@ -35,8 +35,8 @@ use crate::{clock, embedded, logger};
 
 /// The admin listener's name in the log.
 const ADMIN: &str = "admin";
-/// The mode of the admin socket.
-const OWNER_ONLY: u32 = 0o600;
+/// Who may open the admin socket.
+const OWNER_ONLY: FileAccess = FileAccess { mode: 0o600, group: None };
 const ADMIN_THREADS: usize = 1;
 
 /// Why a gateway does not start.
@@ -134,10 +134,10 @@ fn workers(config: &Config) -> usize {
     config.server.workers.map_or_else(auto, std::num::NonZero::get)
 }
 
-fn address_of(address: &config::Address, mode: u32) -> edge::Address {
+fn address_of(address: &config::Address, access: FileAccess) -> edge::Address {
     match address {
         config::Address::Tcp(at) => edge::Address::Tcp(*at),
-        config::Address::Unix(path) => edge::Address::Unix(path.clone(), mode),
+        config::Address::Unix(path) => edge::Address::Unix(path.clone(), access),
     }
 }
 
@@ -159,12 +159,13 @@ fn public(
 ) -> Result<Vec<Endpoint<Public>>, StartError> {
     let mut endpoints = Vec::new();
     for listener in &config.listeners {
-        let protocols = Protocols { h1: listener.speaks(Protocol::H1), h2c: listener.speaks(Protocol::H2c) };
-        let address = address_of(&listener.address, listener.socket_mode());
+        let protocols = Protocols { h1: listener.speaks(Protocol::H1), h2: listener.speaks_h2() };
+        let group = listener.group.as_ref().map(config::Group::number);
+        let address = address_of(&listener.address, FileAccess { mode: listener.socket_mode(), group });
         endpoints.push(Endpoint {
             bound: bind(state, listener.name.as_str(), &address)?,
             protocols,
-            serves: Arc::new(Public::new(state, listener.name.as_str(), protocols.h2c, conf)),
+            serves: Arc::new(Public::new(state, listener.name.as_str(), protocols.h2, conf)),
         });
     }
     Ok(endpoints)
@@ -181,7 +182,7 @@ fn admin(
         let app = Arc::new(HttpServer::new_app(Admin::new(Arc::clone(state), Arc::clone(reloading))));
         endpoints.push(Endpoint {
             bound: bind(state, ADMIN, &address)?,
-            protocols: Protocols { h1: true, h2c: false },
+            protocols: Protocols { h1: true, h2: false },
             serves: Arc::new(Control { state: Arc::clone(state), app }),
         });
     }

@@ -16,11 +16,13 @@ use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
 use crate::cluster::{Cluster, Surroundings};
 use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
+use crate::edge::Handshake;
 use crate::edge::guard::connections;
 use crate::metrics::RouteMetrics;
 use crate::quota::{self, PenaltyPolicy, Quotas};
 use crate::route::{Table, target};
 use crate::tenant::{self, Allowed, Identifier, TenantIndex};
+use crate::tls;
 
 /// What a route does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +109,23 @@ pub struct ListenerPolicy {
     pub probes: bool,
     /// Connections begin with a header of the PROXY protocol.
     pub proxied: bool,
+    /// Connections go on with a TLS handshake.
+    pub tls: Option<Handshake>,
+    /// Whose processes may connect to a Unix socket; empty: whoever its file lets in.
+    pub peer_uids: Vec<u32>,
 }
 
 impl ListenerPolicy {
     /// Whether `peer` is one of the trusted.
     pub fn trusts(&self, peer: Option<SocketAddr>) -> bool {
         peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(peer.ip())))
+    }
+}
+
+impl ListenerPolicy {
+    /// Whether a process of this user may connect to its Unix socket, whose file has let it in.
+    pub fn lets_in(&self, uid: Option<u32>) -> bool {
+        self.peer_uids.is_empty() || uid.is_some_and(|uid| self.peer_uids.contains(&uid))
     }
 }
 
@@ -243,6 +256,11 @@ impl Snapshot {
             });
             rules.push(route.matches.rule(compiled));
         }
+        let mut listeners = BTreeMap::new();
+        for listener in &config.listeners {
+            let known = before.and_then(|before| before.listeners.get(listener.name.as_str()));
+            drop(listeners.insert(listener.name.to_string(), listener_policy(listener, known)?));
+        }
         let limits = &config.limits.request;
         Ok(Self {
             generation: before.map_or(1, |before| before.generation.saturating_add(1)),
@@ -260,7 +278,7 @@ impl Snapshot {
             tenant_series: config.metrics.tenants,
             server_timing: config.log.server_timing,
             wants_embedded: config.clusters.values().any(|cluster| cluster.backends == Backends::Embedded),
-            listeners: config.listeners.iter().map(listener_policy).collect(),
+            listeners,
             connections: ConnectionLimits {
                 open: connections::Policy {
                     total: config.limits.connections.get(),
@@ -316,13 +334,26 @@ impl Snapshot {
     }
 }
 
-fn listener_policy(listener: &Listener) -> (String, ListenerPolicy) {
-    let policy = ListenerPolicy {
+fn listener_policy(listener: &Listener, before: Option<&ListenerPolicy>) -> Result<ListenerPolicy, String> {
+    Ok(ListenerPolicy {
         trusted: listener.trusted_addresses.clone(),
         probes: listener.probes,
         proxied: listener.proxy_protocol == config::ProxyProtocol::Required,
-    };
-    (listener.name.to_string(), policy)
+        tls: handshake(listener, before)?,
+        peer_uids: listener.peer_uids.clone(),
+    })
+}
+
+/// Certificates and keys are read anew for every generation.
+fn handshake(listener: &Listener, before: Option<&ListenerPolicy>) -> Result<Option<Handshake>, String> {
+    let (Some(tls), Some(policy)) = (&listener.tls, listener.tls_policy()) else { return Ok(None) };
+    let before = before.and_then(|before| before.tls.as_ref()).map(|before| &before.server);
+    let server = tls::Server::renewed(&policy, before).map_err(|all| {
+        let all: Vec<_> = all.into_iter().map(|wrong| wrong.why).collect();
+        format!("listeners.{}.tls: {}", listener.name, all.join("; "))
+    })?;
+    let most = usize::try_from(tls.handshakes.get()).unwrap_or(usize::MAX);
+    Ok(Some(Handshake { server, timeout: tls.handshake_timeout, most }))
 }
 
 /// How often all may ask, as `config` has it.

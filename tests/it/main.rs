@@ -20,9 +20,11 @@ mod reaching;
 mod recovering;
 mod refusing;
 mod reloading;
+mod securing;
 mod service;
 mod sharing;
 mod stopping;
+mod unix;
 
 /// The program under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_svc-gateway");

@@ -42,7 +42,13 @@ fn every_key_stands_in_the_commented_defaults() {
 /// What a commented key shows must be right too: one wrong word there is copied a thousand times.
 #[test]
 fn the_commented_alternatives_are_right() {
-    let (before, tenants) = defaults_yaml().split_once("\ntenants:").unwrap();
+    let (listeners, rest) = defaults_yaml().split_once("\nadmin:").unwrap();
+    let listeners = listeners
+        .replace("[h1, h2c] ", "[h2, h1] ")
+        .replace("\n    # tls:", "\n    tls:")
+        .replace("\n    #   ", "\n      ");
+    let text = format!("{listeners}\nadmin:{rest}");
+    let (before, tenants) = text.split_once("\ntenants:").unwrap();
     let (tenants, after) = tenants.split_once("\nlimits:").unwrap();
     let tenants = tenants
         .replace("\n    # queue:", "\n    queue:")
@@ -61,7 +67,25 @@ fn the_commented_alternatives_are_right() {
         .replace("    # body: {", "    body: {")
         .replace("hedge: off ", "hedge: { after: p95, budget: 5% } ");
     assert_ne!(text, defaults_yaml());
-    let loaded = parse(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let folder = tempfile::tempdir().unwrap();
+    let authority = gateway_testing::tls::Authority::new();
+    let site = authority.issue("site.example");
+    let files = [("site.pem", &*site.certificate), ("site.key", &site.key), ("clients.pem", authority.pem())];
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let loaded = Config::parse(&folder.path().join("gw.yaml"), &text, &|_| None)
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    let tls = loaded.config.listeners[0].tls.clone().unwrap();
+    let policy = loaded.config.listeners[0].tls_policy().unwrap();
+    assert_eq!((tls.handshakes.get(), policy.certificates.len(), policy.clients.is_some()), (256, 1, true));
+    // What is shown are the defaults.
+    let written = ListenerTls { client_ca: None, client_auth: None, ..tls.clone() };
+    let bare: ListenerTls =
+        serde_json::from_value(serde_json::json!({ "certificates": tls.certificates })).unwrap();
+    assert_eq!(written, bare);
     let route = &loaded.config.routes[0];
     assert_eq!(
         (route.matches.host.len(), route.matches.methods.len(), route.matches.listener.len()),
@@ -73,7 +97,7 @@ fn the_commented_alternatives_are_right() {
     assert!(
         anonymous.queue.is_some() && anonymous.quota.bytes.is_some() && anonymous.principal.burst.is_some()
     );
-    assert_eq!((acme.identify.len(), acme.id.is_some()), (4, true));
+    assert_eq!((acme.identify.len(), acme.id.is_some()), (6, true));
 }
 
 #[test]

@@ -104,6 +104,40 @@ pub(super) const ALL: &[Wrong] = &[
         ],
     },
     Wrong {
+        what: "peers and a group on a TCP listener, and a group that is not there",
+        text: "listeners:
+  - { name: a, address: 127.0.0.1:1, group: 0, peer_uids: [0] }
+  - { name: b, address: unix:/b, group: no-such-group, peer_uids: [-1] }
+",
+        says: &[
+            "gw.yaml:2:45: listeners[0].group: only a Unix socket has a group, remove it or write address: unix:/path",
+            "gw.yaml:2:48: listeners[0].peer_uids: only a Unix socket has peers with uids, remove it or write address: unix:/path",
+            "gw.yaml:3:41: listeners[1].group: there is no group `no-such-group`, write one of /etc/group or a number, or none",
+            "gw.yaml:3:68: listeners[1].peer_uids[0]: `-1` is no such number, write a whole number from 0 to 4294967295",
+        ],
+    },
+    Wrong {
+        what: "TLS without certificates, and with words that are none",
+        text: "listeners:
+  - { name: a, address: 127.0.0.1:1, tls: {} }
+  - { name: b, address: 127.0.0.1:2, tls: { certificates: [] } }
+  - { name: c, address: 127.0.0.1:3, tls: { certificates: [ { cert: /nowhere } ], min_version: \"1.1\", pq: on } }
+  - { name: d, address: 127.0.0.1:4, tls: { handshake_timeout: 0s, handshakes: 0, client_auth: require } }
+",
+        says: &[
+            "gw.yaml:2:38: listeners[0].tls.certificates: is missing, write a list, each item a map with the keys cert, key",
+            "gw.yaml:3:45: listeners[1].tls.certificates: is empty, write at least one, a map with the keys cert, key",
+            "gw.yaml:4:61: listeners[2].tls.certificates[0].key: is missing, write a PEM file of mode 0600 or 0400",
+            "gw.yaml:4:69: listeners[2].tls.certificates[0].cert: `/nowhere` cannot be read (No such file or directory), name a file that is there and readable",
+            "gw.yaml:4:96: listeners[2].tls.min_version: `1.1` is not known here, did you mean `1.2`?",
+            "gw.yaml:4:107: listeners[2].tls.pq: `on` is not known here, write require, prefer or off",
+            "gw.yaml:5:38: listeners[3].tls.certificates: is missing, write a list, each item a map with the keys cert, key",
+            "gw.yaml:5:64: listeners[3].tls.handshake_timeout: `0s` is out of range, write 10ms to 1min",
+            "gw.yaml:5:80: listeners[3].tls.handshakes: `0` is out of range, write 1 to 65536",
+            "gw.yaml:5:96: listeners[3].tls.client_auth: `require` is not known here, did you mean `required`?",
+        ],
+    },
+    Wrong {
         what: "a mode that is none",
         text: "listeners: [ { name: a, address: unix:/a, mode: 0888 } ]
 ",
@@ -116,7 +150,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "listeners: [ { name: a, address: unix:/a, protocols: [h2] }, { name: b, address: unix:/b, protocols: [h1, h1] } ]
 ",
         says: &[
-            "gw.yaml:1:55: listeners[0].protocols[0]: `h2` is not known here, did you mean `h2c`?",
+            "gw.yaml:1:55: listeners[0].protocols[0]: `h2` is HTTP/2 over TLS, add `tls` or write h2c",
             "gw.yaml:1:107: listeners[1].protocols[1]: stands in this list already, remove it",
         ],
     },

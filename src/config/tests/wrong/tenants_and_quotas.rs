@@ -106,7 +106,7 @@ routes: [ { name: a, kind: object, cluster: objects, tenants: [acne, acme, acme]
   anonymous: { identify: [ { address: [10.0.0.0/8] } ] }
 ",
         says: &[
-            "gw.yaml:2:23: tenants.acme.identify[0]: recognises nobody, write at least one of listener, api_key, peer_uid, address or header",
+            "gw.yaml:2:23: tenants.acme.identify[0]: recognises nobody, write at least one of listener, client_certificate, api_key, peer_uid, address, header or sni",
             "gw.yaml:3:16: tenants.anonymous.identify: `anonymous` is who has no other identity, remove it or name another tenant",
         ],
     },
@@ -129,9 +129,22 @@ routes: [ { name: a, kind: object, cluster: objects, tenants: [acne, acme, acme]
 ",
         says: &[
             "gw.yaml:4:48: tenants.acme.identify[0].api_key.blake3[0]: `5e0a` is no digest of 256 bits, write 64 hex digits",
-            "gw.yaml:5:9: tenants.acme.identify[1].client_certificate: no listener speaks TLS, take other evidence",
+            "gw.yaml:5:31: tenants.acme.identify[1].client_certificate.spki_sha256: is empty, write at least one, 64 hex digits",
             "gw.yaml:6:28: tenants.acme.identify[2].api_key.header: `x api` is no header field name, write one such as x-user",
             "gw.yaml:6:35: tenants.acme.identify[2].api_key.blake3: is empty, write at least one, 64 hex digits",
+        ],
+    },
+    Wrong {
+        what: "certificates where nobody is asked for one",
+        text: "tenants:
+  acme:
+    identify:
+      - client_certificate: { spki_sha256: [af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262] }
+      - sni: [acme.example]
+",
+        says: &[
+            "gw.yaml:4:9: tenants.acme.identify[0].client_certificate: no listener that it may come through asks for client certificates, write `tls.client_ca` there or take other evidence",
+            "gw.yaml:5:9: tenants.acme.identify[1].sni: no listener that it may come through asks for client certificates, write `tls.client_ca` there or take other evidence",
         ],
     },
     Wrong {

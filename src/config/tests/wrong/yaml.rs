@@ -138,7 +138,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "listeners: public
 ",
         says: &[
-            "gw.yaml:1:12: listeners: `public` is a single value, write a list, each item a map with the keys name, address, protocols, probes, trusted_addresses, proxy_protocol, mode",
+            "gw.yaml:1:12: listeners: `public` is a single value, write a list, each item a map with the keys name, address, protocols, probes, trusted_addresses, proxy_protocol, mode, group, peer_uids, tls",
         ],
     },
     Wrong {
@@ -161,7 +161,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "listeners: []
 ",
         says: &[
-            "gw.yaml:1:1: listeners: is empty, write at least one, a map with the keys name, address, protocols, probes, trusted_addresses, proxy_protocol, mode",
+            "gw.yaml:1:1: listeners: is empty, write at least one, a map with the keys name, address, protocols, probes, trusted_addresses, proxy_protocol, mode, group, peer_uids, tls",
         ],
     },
     Wrong {
