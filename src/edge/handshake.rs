@@ -114,7 +114,10 @@ async fn handshake(
     spoken: Protocols,
 ) -> Result<(Socket, Protocols), Failure> {
     let mut hello = Hello::default();
-    while !hello.is_whole(socket.peek().await.map_err(|_| Failure::Closed)?)? {}
+    // It may have come with what was read before.
+    while !hello.is_whole(socket.peeked())? {
+        socket.peek_more().await.map_err(|_| Failure::Closed)?;
+    }
     let mut held = under_way.enter(with.most).await;
     let (below, parts) = socket.into_parts();
     let accept = TlsAcceptor::from(Arc::clone(with.server.config())).accept(below).into_fallible();

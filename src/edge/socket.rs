@@ -112,13 +112,9 @@ impl Socket {
         }
     }
 
-    /// Waits for more bytes and shows all that nobody has read yet; they stay to be read.
-    ///
-    /// # Errors
-    /// What the socket says, or `UnexpectedEof` when the peer has closed.
-    pub(super) async fn peek(&mut self) -> io::Result<&[u8]> {
-        self.peek_more().await?;
-        Ok(&self.peeked)
+    /// What has been read and is read again by the next reader.
+    pub(super) fn peeked(&self) -> &[u8] {
+        &self.peeked
     }
 
     /// Waits for the first `n` bytes, or for as many as come before the first that differs from `pattern`, and
@@ -167,7 +163,11 @@ impl Socket {
         if self.peeked.is_empty() { self.peek_more().await } else { Ok(()) }
     }
 
-    async fn peek_more(&mut self) -> io::Result<()> {
+    /// Waits for more of that.
+    ///
+    /// # Errors
+    /// What the socket says, or `UnexpectedEof` when the peer has closed.
+    pub(super) async fn peek_more(&mut self) -> io::Result<()> {
         let mut some = [0; 512];
         let n = self.transport.read(&mut some).await?;
         let read = some.get(..n).unwrap_or_default();

@@ -110,6 +110,7 @@ impl Serves for Public {
     }
 
     fn on_handshake_failure(&self, why: Failure) {
+        log::debug!("listener {}: a TLS handshake came to nothing: {}", self.listener, why.as_str());
         self.state.metrics.on_handshake_failure(why);
     }
 }

@@ -152,6 +152,7 @@ impl Server {
             .map_err(|e| vec![Wrong { at: Part::Whole, why: e.to_string() }])?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::clone(&certificates) as _);
+        // Sessions that may be resumed are rustls' 256, in memory; there are no tickets that a key of ours would open.
         config.alpn_protocols = policy.protocols.iter().map(|alpn| alpn.as_bytes().to_vec()).collect();
         Ok(Self { policy: policy.clone(), files, config: Arc::new(config), certificates })
     }

@@ -10,7 +10,7 @@ use gateway_testing::{Gateway, PATIENCE};
 use super::{HTTP1, Site, ask, failed, get};
 use crate::both::Version;
 
-/// Offers nothing that is known, in a well-formed ClientHello for 1.3 with an X25519 key share, taken from openssl.
+/// A ClientHello for 1.3 that is answered: one suite, X25519 with a key share, ECDSA and RSA.
 fn client_hello() -> Vec<u8> {
     let key_share = [&[0, 0x1d, 0, 32][..], &[9; 32]].concat();
     let extension = |kind: u16, data: &[u8]| {
@@ -63,6 +63,17 @@ async fn a_handshake_has_its_time_and_no_more() {
         one.closed().await;
     }
     failed(&gateway, "timeout", stages.len() as f64 + 1.0).await;
+}
+
+#[tokio::test]
+async fn a_handshake_may_come_with_the_header_of_the_proxy_protocol() {
+    let site = Site::new();
+    let more = ", trusted_addresses: [127.0.0.1], proxy_protocol: required";
+    let gateway = site.start(&site.conf_with(", handshake_timeout: 500ms", more)).await;
+    let said = [&b"PROXY UNKNOWN\r\n"[..], &client_hello()].concat();
+    for mut one in stuck(&gateway, &said, 1).await {
+        assert!(one.closed().await.starts_with(&[22, 3, 3]), "a ServerHello");
+    }
 }
 
 #[tokio::test]
