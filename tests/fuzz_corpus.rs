@@ -155,3 +155,8 @@ fn an_http2_client_may_say_anything() {
 fn an_encoded_body_may_be_anything() {
     run("decode");
 }
+
+#[test]
+fn a_tls_client_may_begin_with_anything() {
+    run("client_hello");
+}

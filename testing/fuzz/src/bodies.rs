@@ -26,12 +26,13 @@ use svc_gateway::oap::{
     StreamFailure, StreamId,
 };
 use svc_gateway::tenant::proxy_protocol::{self as proxy, LONGEST_V2};
+use svc_gateway::tls::Hello;
 
 /// What a target does with its input.
 pub type Body = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("oap_client_input", oap_client_input),
     ("oap_server_input", oap_server_input),
     ("bhttp_request_head", bhttp_request_head),
@@ -41,6 +42,7 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("http1_guard", http1_guard),
     ("http2_guard", http2_guard),
     ("decode", decode),
+    ("client_hello", client_hello),
 ];
 
 /// Streams that are open on either side at most.
@@ -442,4 +444,15 @@ fn decoded(encoding: Encoding, mode: Mode, raw: &[u8], cut: usize) -> (Result<()
     drop(guard);
     assert_eq!(memory.used(), 0);
     (verdict, forwarded)
+}
+
+/// A TLS client's first bytes, cut as the first byte says and whole: the verdict is the same, and comes in time.
+pub fn client_hello(data: &[u8]) {
+    let Some((&cut, data)) = data.split_first() else { return };
+    let mut hello = Hello::default();
+    let ends = (0..data.len()).step_by(usize::from(cut).max(1)).chain([data.len()]);
+    let mut pieces = ends.map(|end| hello.is_whole(&data[..end]));
+    let verdict = pieces.find(|verdict| *verdict != Ok(false)).unwrap_or(Ok(false));
+    assert_eq!(verdict, Hello::default().is_whole(data));
+    assert!(verdict != Ok(false) || data.len() <= 16 * 1024);
 }

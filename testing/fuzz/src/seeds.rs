@@ -67,7 +67,7 @@ pub type Seed = (&'static str, Vec<u8>);
 
 /// The seeds of each target.
 #[must_use]
-pub fn seeds() -> [(&'static str, Vec<Seed>); 9] {
+pub fn seeds() -> [(&'static str, Vec<Seed>); 10] {
     [
         ("oap_client_input", to_client()),
         ("oap_server_input", to_server()),
@@ -78,6 +78,7 @@ pub fn seeds() -> [(&'static str, Vec<Seed>); 9] {
         ("http1_guard", http1_clients()),
         ("http2_guard", http2_clients()),
         ("decode", encoded_bodies()),
+        ("client_hello", client_hellos()),
     ]
 }
 
@@ -346,5 +347,37 @@ fn encoded_bodies() -> Vec<Seed> {
         ("brotli-metadata", brotli(2, &[b"\x2c\x01abc\x06\x06\x03"])),
         ("brotli-window", brotli(0, &[b"\x0f\x03"])),
         ("brotli-large-window", brotli(0, &[b"\x11\x03"])),
+    ]
+}
+
+/// TLS records of handshake bytes, each so long.
+fn records(message: &[u8], each: usize) -> Vec<u8> {
+    let record = |part: &[u8]| [&[22, 3, 1][..], &(part.len() as u16).to_be_bytes(), part].concat();
+    message.chunks(each).flat_map(record).collect()
+}
+
+/// A handshake message of this type, with so many bytes.
+fn handshake_message(kind: u8, length: u32) -> Vec<u8> {
+    let [_, a, b, c] = length.to_be_bytes();
+    [&[kind, a, b, c][..], &vec![3; length as usize]].concat()
+}
+
+fn client_hellos() -> Vec<Seed> {
+    let hello = handshake_message(1, 200);
+    let cut = |cut: u8, wire: &[u8]| [&[cut], wire].concat();
+    vec![
+        ("whole", cut(255, &records(&hello, 1000))),
+        ("bytewise", cut(1, &records(&hello, 1000))),
+        ("in-records", cut(7, &records(&hello, 50))),
+        ("in-records-of-one", cut(3, &records(&hello, 1))),
+        ("followed", cut(50, &[records(&hello, 1000), records(&hello, 1000)].concat())),
+        ("empty", cut(2, &records(&handshake_message(1, 0), 4))),
+        ("begun", cut(9, &records(&hello, 1000)[..100])),
+        ("empty-record", cut(5, &[&[22, 3, 1, 0, 0][..], &records(&hello, 1000)].concat())),
+        ("another-message", cut(5, &records(&handshake_message(2, 10), 100))),
+        ("an-alert", cut(5, &[21, 3, 1, 0, 2, 2, 40])),
+        ("http", cut(5, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")),
+        ("sslv2", cut(5, &[0x80, 46, 1, 0, 2, 0, 21, 0, 0, 0, 16])),
+        ("too-long", cut(5, &[22, 3, 1, 64, 0, 1, 0, 64, 1])),
     ]
 }
