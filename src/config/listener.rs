@@ -24,8 +24,7 @@ pub struct Listener {
     pub name: Name,
     /// Port 0 is any free one.
     pub address: Address,
-    /// What it speaks, at least one, each once; the most wanted first. Empty only while it is read, see
-    /// [`Listener::fill_in`].
+    /// What it speaks, at least one, each once; the most wanted first. Empty only while it is read.
     #[serde(default)]
     pub protocols: Vec<Protocol>,
     /// Whether it serves /healthz and /readyz too.
