@@ -26,7 +26,7 @@ pub struct Connection {
     /// What comes of asking on after a refusal.
     pub penalty: Penalty,
     /// An answer of which only the connection's end tells the end was cut.
-    pub(super) cut: AtomicBool,
+    pub(super) cut: Arc<AtomicBool>,
 }
 
 impl Connection {

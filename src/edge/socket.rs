@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -27,7 +27,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
-use super::transport::{Replayed, Transport};
+use super::transport::{Replayed, Tcp, Transport};
 use crate::tenant::proxy_protocol::{self, Progress};
 use crate::tls::Secured;
 
@@ -66,7 +66,7 @@ impl Socket {
         let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
         drop(digest.peer_addr.set(Some(PeerAddr::from(peer))));
         let connection = Connection { peer: Some(peer), ..Connection::default() };
-        Self::new(Transport::Tcp(stream), digest, connection, accepted)
+        Self::new(Transport::Tcp(Tcp::new(stream, &connection.cut)), digest, connection, accepted)
     }
 
     /// Wraps a connection to a Unix socket from a process of `uid`, if the system knows it.
@@ -98,9 +98,10 @@ impl Socket {
     /// Puts it together again, over TLS.
     pub(super) fn over_tls(stream: TlsStream<Replayed>, parts: Parts, secured: Secured) -> Self {
         let Parts { digest, peer, shared, accepted } = parts;
-        let (uid, proxied) = Connection::in_digest(shared.as_deref())
-            .map_or((None, None), |connection| (connection.uid, connection.proxied));
-        let connection = Connection { peer, uid, proxied, tls: Some(secured), ..Connection::default() };
+        let (uid, proxied, cut) = Connection::in_digest(shared.as_deref())
+            .map(|connection| (connection.uid, connection.proxied, Arc::clone(&connection.cut)))
+            .unwrap_or_default();
+        let connection = Connection { peer, uid, proxied, cut, tls: Some(secured), ..Connection::default() };
         Self {
             transport: Transport::Tls(Box::new(stream)),
             peeked: BytesMut::new(),
@@ -145,8 +146,11 @@ impl Socket {
                 Ok(Progress::Needs(_)) => self.peek_more().await?,
                 Ok(Progress::Complete { source, consumed }) => {
                     self.peeked.advance(consumed.min(self.peeked.len()));
-                    let connection =
-                        Connection { peer: self.peer, proxied: Some(source), ..Connection::default() };
+                    let cut = Connection::in_digest(self.shared.as_deref())
+                        .map(|connection| Arc::clone(&connection.cut))
+                        .unwrap_or_default();
+                    let proxied = Some(source);
+                    let connection = Connection { peer: self.peer, proxied, cut, ..Connection::default() };
                     self.shared = Arc::new(connection).digest();
                     return Ok(());
                 }
@@ -179,10 +183,7 @@ impl Socket {
     }
 
     fn is_cut(&self) -> bool {
-        let shared = self.shared.as_ref().and_then(|shared| shared.user_data.as_ref());
-        shared
-            .and_then(|data| data.downcast_ref::<Arc<Connection>>())
-            .is_some_and(|connection| connection.is_cut())
+        Connection::in_digest(self.shared.as_deref()).is_some_and(|connection| connection.is_cut())
     }
 
     fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -281,17 +282,6 @@ impl AsyncWrite for Socket {
         }
         ready!(self.poll_unsent(cx))?;
         Pin::new(&mut self.transport).poll_shutdown(cx)
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.is_cut()
-            && let Transport::Tcp(stream) = &self.transport
-        {
-            // Closed with nothing left to linger for, TCP resets.
-            drop(socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)));
-        }
     }
 }
 

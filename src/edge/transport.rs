@@ -5,7 +5,10 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,11 +19,34 @@ use tokio_rustls::server::TlsStream;
 #[derive(Debug)]
 pub enum Transport {
     /// TCP, over IPv4 or IPv6.
-    Tcp(TcpStream),
+    Tcp(Tcp),
     /// A Unix socket.
     Unix(UnixStream),
     /// TLS, after its handshake.
     Tls(Box<TlsStream<Replayed>>),
+}
+
+/// A TCP connection, which ends with a reset when it is told to.
+#[derive(Debug)]
+pub struct Tcp {
+    stream: TcpStream,
+    resets: Arc<AtomicBool>,
+}
+
+impl Tcp {
+    /// `resets`: whether it is to end with a reset, asked when it is dropped.
+    pub(super) fn new(stream: TcpStream, resets: &Arc<AtomicBool>) -> Self {
+        Self { stream, resets: Arc::clone(resets) }
+    }
+}
+
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        if self.resets.load(Relaxed) {
+            // Closed with nothing left to linger for, TCP resets.
+            drop(socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+        }
+    }
 }
 
 impl Transport {
@@ -49,7 +75,7 @@ impl Replayed {
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Tcp(s) => Pin::new(&mut s.stream).poll_read(cx, buf),
             Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
             Self::Tls(s) => Pin::new(s).poll_read(cx, buf),
         }
@@ -59,7 +85,7 @@ impl AsyncRead for Transport {
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+            Self::Tcp(s) => Pin::new(&mut s.stream).poll_write(cx, buf),
             Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
             Self::Tls(s) => Pin::new(s).poll_write(cx, buf),
         }
@@ -71,7 +97,7 @@ impl AsyncWrite for Transport {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Self::Tcp(s) => Pin::new(&mut s.stream).poll_write_vectored(cx, bufs),
             Self::Unix(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Self::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
         }
@@ -91,7 +117,7 @@ impl AsyncWrite for Transport {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Tcp(s) => Pin::new(&mut s.stream).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
         }
@@ -101,7 +127,7 @@ impl AsyncWrite for Transport {
 impl AsRawFd for Transport {
     fn as_raw_fd(&self) -> RawFd {
         match self {
-            Self::Tcp(s) => s.as_raw_fd(),
+            Self::Tcp(s) => s.stream.as_raw_fd(),
             Self::Unix(s) => s.as_raw_fd(),
             Self::Tls(s) => s.get_ref().0.below.as_raw_fd(),
         }
