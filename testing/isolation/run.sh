@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a tenant feels of its neighbours, in one table; about three minutes. Options: testing/isolation/run.sh --help
+# What a tenant feels of its neighbours, in one table; about five minutes. Options: testing/isolation/run.sh --help
 set -eu
 cd "$(dirname "$0")/../.."
 command -v haproxy >/dev/null || echo "without haproxy (apt-get install haproxy) there is no first-come queue to compare with" >&2
