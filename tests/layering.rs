@@ -27,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metrics", &["rejection", "tls"]),
     // The configuration knows the stages' types, nobody below knows the configuration.
     ("config", &["clock", "route", "tenant", "tls"]),
-    ("cli", &["config"]),
+    ("cli", &["config", "object", "tenant"]),
     ("logger", &["access_log", "clock", "config"]),
     ("backend", &["bhttp", "clock", "oap", "object"]),
     ("cluster", &["bhttp", "clock", "config", "metrics", "oap", "upstream", "state", "backend"]),
