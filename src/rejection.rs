@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::admission::{Busy, Why};
 use crate::quota::{Exhausted, Level, Which};
-use crate::tenant::Denied;
+use crate::tenant::{Denied, capability};
 
 /// How far a wait is spread, in thousandths of it.
 const SPREAD: u32 = 125;
@@ -147,6 +147,8 @@ pub struct Rejection {
     pub allow: Option<String>,
     /// A quota of the client's own, for 429 `quota`.
     pub quota: Option<Box<(Which, Level)>>,
+    /// For 401 and 403: the word of `auth_failures_total{reason}`.
+    pub auth: Option<&'static str>,
     /// More for the operator's log; never sent to the client.
     pub detail: Option<String>,
 }
@@ -155,7 +157,7 @@ impl Rejection {
     /// A rejection for `reason`, with the shortest honest `retry-after` where the status asks for one.
     pub fn new(reason: Reason) -> Self {
         let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
-        Self { reason, retry_after, allow: None, quota: None, detail: None }
+        Self { reason, retry_after, allow: None, quota: None, auth: None, detail: None }
     }
 
     /// A rejection for `reason` until `wait` is over; spread upward, so that those who were refused together do not come
@@ -215,8 +217,25 @@ impl From<Denied> for Rejection {
             Denied::Wrong(_) => Reason::Unauth,
             Denied::Ambiguous(_) | Denied::NotAllowed => Reason::Forbidden,
         };
-        Self::new(reason).because(no.to_string())
+        Self { auth: Some(no.as_str()), ..Self::new(reason) }.because(no.to_string())
     }
+}
+
+impl From<capability::Denied> for Rejection {
+    fn from(no: capability::Denied) -> Self {
+        let reason = match no {
+            capability::Denied::Unauthorized(_) => Reason::Unauth,
+            capability::Denied::Forbidden(_) => Reason::Forbidden,
+        };
+        Self { auth: Some(no.as_str()), ..Self::new(reason) }.because(no.to_string())
+    }
+}
+
+/// Every word of `auth_failures_total{reason}`, so that each metric series exists from the start.
+pub fn auth_failures() -> impl Iterator<Item = &'static str> {
+    let unauthorized = capability::Unauthorized::ALL.into_iter().map(capability::Unauthorized::as_str);
+    let forbidden = capability::Forbidden::ALL.into_iter().map(capability::Forbidden::as_str);
+    Denied::WORDS.into_iter().chain(unauthorized).chain(forbidden)
 }
 
 #[cfg(test)]
@@ -236,6 +255,19 @@ mod tests {
     fn every_reason_has_a_word_of_its_own() {
         let words: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
         assert_eq!(words.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn every_failure_to_say_who_one_is_has_a_word_of_its_own() {
+        let words: Vec<_> = auth_failures().collect();
+        assert_eq!(words.iter().collect::<std::collections::HashSet<_>>().len(), words.len(), "{words:?}");
+        for no in [
+            Rejection::from(Denied::NotAllowed),
+            capability::Denied::from(capability::Forbidden::Path).into(),
+            capability::Denied::from(capability::Unauthorized::Missing).into(),
+        ] {
+            assert!(words.contains(&no.auth.unwrap()), "{no:?}");
+        }
     }
 
     #[test]

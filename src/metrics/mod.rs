@@ -16,7 +16,7 @@ use prometheus::{
 
 use self::tenants::Families;
 pub use self::tenants::TenantMetrics;
-use crate::rejection::Reason;
+use crate::rejection::{Reason, auth_failures};
 use crate::tls::Failure;
 
 /// A request's method as a label: the ones HTTP knows, or `OTHER`.
@@ -144,6 +144,7 @@ pub struct Metrics {
     bytes_out: IntCounterVec,
     rejected: IntCounterVec,
     read_before: IntCounterVec,
+    auth_failures: IntCounterVec,
     busy: IntCounterVec,
     tenants: Families,
     /// `gateway_degraded`: 1 while writes are shed.
@@ -198,6 +199,12 @@ impl Metrics {
                 &registry,
                 "rejected_body_bytes_read_total",
                 "Body bytes that had been read of requests when they were refused, by reason.",
+                &["reason"],
+            )?,
+            auth_failures: counters(
+                &registry,
+                "auth_failures_total",
+                "Requests whose evidence was wrong, missing or not enough, by reason.",
                 &["reason"],
             )?,
             busy: counters(
@@ -287,6 +294,9 @@ impl Metrics {
         for why in Failure::ALL {
             drop(metrics.tls_failures.with_label_values(&[why.as_str()]));
         }
+        for word in auth_failures() {
+            drop(metrics.auth_failures.with_label_values(&[word]));
+        }
         for reason in Reason::ALL {
             drop(metrics.rejected.with_label_values(&[reason.as_str()]));
             drop(metrics.read_before.with_label_values(&[reason.as_str()]));
@@ -342,6 +352,11 @@ impl Metrics {
     /// Counts a TLS handshake that came to nothing.
     pub fn on_handshake_failure(&self, why: Failure) {
         self.tls_failures.with_label_values(&[why.as_str()]).inc();
+    }
+
+    /// Counts a request that failed to say who it is from, or was not allowed: one of [`auth_failures`].
+    pub fn on_auth_failure(&self, word: &'static str) {
+        self.auth_failures.with_label_values(&[word]).inc();
     }
 
     /// Counts a reload.

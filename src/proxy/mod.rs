@@ -17,6 +17,7 @@ mod hedge;
 mod meter;
 mod peer;
 mod pipeline;
+mod prove;
 mod queue;
 mod record;
 mod relay;

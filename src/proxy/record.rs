@@ -14,6 +14,7 @@ use crate::metrics::{Method, Metrics};
 use crate::rejection::Reason;
 use crate::snapshot::LogPolicy;
 use crate::state::State;
+use crate::tenant::capability::IdentifierHash;
 
 /// The longest user agent in a log line.
 const USER_AGENT: usize = 256;
@@ -33,6 +34,7 @@ struct Line<'a> {
     sent: u64,
     latency: Duration,
     tenant: Option<&'a str>,
+    capability: Option<IdentifierHash>,
     queued: Option<Duration>,
     upstream: Option<Duration>,
     backend: Option<&'a str>,
@@ -95,6 +97,9 @@ fn record(
     if let Some(no) = &facts.rejected {
         metrics.on_rejection(no.reason);
         metrics.on_read_before(no.reason, facts.read_before);
+        if let Some(word) = no.auth {
+            metrics.on_auth_failure(word);
+        }
     }
     let route = match &ctx.stage {
         Stage::Admitted(admitted) => Some(&admitted.route),
@@ -121,6 +126,7 @@ fn record(
         sent,
         latency,
         tenant: ctx.tenant.as_ref().map(|tenant| tenant.name.as_str()),
+        capability: facts.capability,
         queued: facts.queued,
         upstream: facts.upstream,
         backend: facts.backend.as_deref(),
@@ -154,6 +160,10 @@ impl Line<'_> {
         if let Some(tenant) = self.tenant {
             out.extend_from_slice(br#","tenant":"#);
             string(out, tenant);
+        }
+        // http.md §6: never a token; 8 hex digits of its identifier's hash.
+        if let Some(capability) = self.capability {
+            drop(write!(out, r#","capability":"{capability}""#));
         }
         out.extend_from_slice(br#","corr_id":"#);
         string(out, self.corr_id);
@@ -253,6 +263,7 @@ mod tests {
             sent: 13,
             latency: Duration::from_micros(1_234),
             tenant: Some("acme"),
+            capability: None,
             queued: Some(Duration::from_micros(12)),
             upstream: Some(Duration::from_micros(999)),
             backend: Some("127.0.0.1:9401"),

@@ -19,7 +19,7 @@ use super::ctx::{Admitted, Facts, RequestCtx, Stage};
 use super::downstream::Downstream;
 use super::exchange::{Bounds, Exchange, Fail, Step};
 use super::hedge::{Hedge, Running, until_head};
-use super::peer::{self, Attempt, HashKey, Message};
+use super::peer::{self, Attempt, Crossing, HashKey, Message};
 use super::respond::{self, Dress, Extras};
 use crate::bhttp::ResponseHead;
 use crate::clock;
@@ -87,9 +87,13 @@ async fn relay(
         key: HashKey::of(&admitted.route.cluster, admitted.object.as_ref(), head),
     };
     let left = admitted.deadline.saturating_duration_since(started);
-    let mut message =
-        Message::new(&admitted.route, head, (admitted.scheme, &admitted.authority), admitted.tenant_id, left)
-            .map_err(Fail::Rejected)?;
+    let crossing = Crossing {
+        scheme: admitted.scheme,
+        authority: &admitted.authority,
+        tenant_id: admitted.tenant_id,
+        token: admitted.token.as_ref(),
+    };
+    let mut message = Message::new(&admitted.route, head, &crossing, left).map_err(Fail::Rejected)?;
     let gathered = admitted.gathered.as_mut().map(|gathered| std::mem::take(&mut gathered.pieces));
     if head.headers.contains_key(header::EXPECT) && gathered.is_none() && !session.is_body_done() {
         session.write_continue_response().await.map_err(|_| Fail::Left)?;

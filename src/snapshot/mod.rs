@@ -3,6 +3,7 @@
 //!
 //! What outlives a configuration (connections, health, buckets) is not here but in what `Cluster` refers to.
 
+mod capability;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::capability::{Capabilities, Demands, Revocations, Seen};
 pub use self::stages::{Costs, Tenant};
 use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
@@ -47,6 +49,8 @@ pub struct Route {
     pub cluster_in_flight: Bound,
     /// Whom it serves.
     pub tenants: Allowed,
+    /// Whether its requests bring a capability.
+    pub capability: Demands,
     /// Divides what its requests cost.
     pub weight: NonZeroU32,
     /// When its writes are shed.
@@ -157,6 +161,8 @@ pub struct Snapshot {
     pub clusters: BTreeMap<String, Arc<Cluster>>,
     /// Who is asking.
     pub identifier: Identifier,
+    /// Which tokens hold.
+    pub capability: Capabilities,
     /// Every tenant, by its index.
     pub tenants: Vec<Arc<Tenant>>,
     /// How often all may ask.
@@ -242,6 +248,7 @@ impl Snapshot {
                     .get(&route.cluster)
                     .map_or(Bound::Auto, |cluster| stages::bound(cluster.in_flight)),
                 tenants: allowed(route, &tenants),
+                capability: Demands::of(route, config),
                 weight: route.weight,
                 shed: stages::shed(route.shed),
                 timeout: route.timeout.unwrap_or(config.limits.request.timeout),
@@ -267,6 +274,7 @@ impl Snapshot {
             routes: Table::new(rules),
             clusters,
             identifier: identifier(config)?,
+            capability: Capabilities::load(config)?,
             tenants,
             quotas: stages::quotas(config),
             costs: Costs::new(&config.limits.cost),
