@@ -1,7 +1,8 @@
 //! Plain HTTP services to measure and migrate against: HTTP/1.1 and h2c.
 //!
 //! `GET /bytes/N` answers N bytes of [`pattern`], `GET /slow/MS/N` the same after so many milliseconds, `GET /stall/N`
-//! announces a megabyte more than the N bytes that it sends, `GET /deadline` answers the request's `x-deadline-ms`. `POST` and `PUT` on anything read the content and answer 201,
+//! announces a megabyte more than the N bytes that it sends, `GET /deadline` answers the request's `x-deadline-ms`,
+//! `GET /authorization` its `authorization`. `POST` and `PUT` on anything read the content and answer 201,
 //! all else is 404. It parses as little as it can and keeps connections alive; it does not check what it is sent.
 
 use std::io;
@@ -83,7 +84,16 @@ struct Answer {
     after: Duration,
 }
 
-fn answer(method: &str, path: &str, deadline: &str) -> Answer {
+/// A field that an answer repeats, for paths that begin so.
+const REPEATED: [(&str, &str); 2] = [("/deadline", "x-deadline-ms"), ("/authorization", "authorization")];
+
+/// The field that an answer to this path repeats.
+fn repeated(path: &str) -> Option<&'static str> {
+    REPEATED.iter().find(|(start, _)| path.starts_with(start)).map(|(_, field)| *field)
+}
+
+/// `told`: the value of the field that is [`repeated`].
+fn answer(method: &str, path: &str, told: &str) -> Answer {
     let mut words = path.split('/').skip(1);
     let kind = words.next().unwrap_or_default();
     let mut number = || words.next()?.parse::<usize>().ok();
@@ -99,7 +109,7 @@ fn answer(method: &str, path: &str, deadline: &str) -> Answer {
             missing = 1_000_000;
             (200, number().map(pattern))
         }
-        (_, "deadline") => (200, Some(Bytes::copy_from_slice(deadline.as_bytes()))),
+        (_, "deadline" | "authorization") => (200, Some(Bytes::copy_from_slice(told.as_bytes()))),
         _ => (404, None),
     };
     let status = if content.is_some() { status } else { 404 };
@@ -145,11 +155,12 @@ async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
                 return Ok(());
             }
         }
-        let deadline = field("x-deadline-ms").unwrap_or_default();
-        if asked != line.as_bytes() || line.contains("deadline") {
-            let mut words = line.split(' ');
-            let method = words.next().unwrap_or_default();
-            let answer = answer(method, words.next().unwrap_or_default(), &deadline);
+        let mut words = line.split(' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let repeated = repeated(path);
+        if asked != line.as_bytes() || repeated.is_some() {
+            let told = repeated.and_then(field).unwrap_or_default();
+            let answer = answer(method, path, &told);
             let (status, announced) = (answer.status, answer.announced);
             written = format!("HTTP/1.1 {status} -\r\ncontent-length: {announced}\r\n\r\n").into_bytes();
             if method != "HEAD" {
@@ -199,9 +210,10 @@ async fn serve_http2(stream: TcpStream) -> Result<(), h2::Error> {
             while let Some(Ok(piece)) = content.data().await {
                 drop(content.flow_control().release_capacity(piece.len()));
             }
-            let deadline = head.headers.get("x-deadline-ms").and_then(|value| value.to_str().ok());
+            let told = repeated(head.uri.path()).and_then(|field| head.headers.get(field));
+            let told = told.and_then(|value| value.to_str().ok()).unwrap_or_default();
             let Answer { status, content, announced, after } =
-                answer(head.method.as_str(), head.uri.path(), deadline.unwrap_or_default());
+                answer(head.method.as_str(), head.uri.path(), told);
             tokio::time::sleep(after).await;
             let response = http::Response::builder().status(status).header("content-length", announced);
             let end = head.method == "HEAD" || announced == 0;

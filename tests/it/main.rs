@@ -11,6 +11,7 @@
 
 mod both;
 mod broken;
+mod capabilities;
 mod connecting;
 mod hedging;
 mod leaving;
