@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::admission::{Busy, Why};
+use crate::caps::{Breach, Encoding};
 use crate::quota::{Exhausted, Level, Which};
 use crate::tenant::{Denied, capability};
 
@@ -46,6 +47,12 @@ pub enum Reason {
     Busy,
     /// The body is longer than its cap.
     BodyCap,
+    /// A content coding that is not known or not wanted, or more than one.
+    Unsupported,
+    /// The body becomes too many times what it is when it is decoded.
+    DecodedRatio,
+    /// The body becomes too large when it is decoded, or needs a decoder that is.
+    DecodedCap,
     /// The body's digest is not the address in the path.
     DigestMismatch,
     /// The backend broke its connection or its protocol.
@@ -62,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, so that each metric series exists from the start.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::Slow,
         Self::Uri,
@@ -77,6 +84,9 @@ impl Reason {
         Self::Degraded,
         Self::Busy,
         Self::BodyCap,
+        Self::Unsupported,
+        Self::DecodedRatio,
+        Self::DecodedCap,
         Self::DigestMismatch,
         Self::Upstream,
         Self::NoBackend,
@@ -102,6 +112,9 @@ impl Reason {
             Self::Degraded => "degraded",
             Self::Busy => "busy",
             Self::BodyCap => "body_cap",
+            Self::Unsupported => "unsupported",
+            Self::DecodedRatio => "decoded_ratio",
+            Self::DecodedCap => "decoded_cap",
             Self::DigestMismatch => "digest_mismatch",
             Self::Upstream => "upstream",
             Self::NoBackend => "no_backend",
@@ -125,7 +138,8 @@ impl Reason {
             Self::Forbidden => 403,
             Self::Quota | Self::Busy => 429,
             Self::Degraded | Self::Connections => 503,
-            Self::BodyCap => 413,
+            Self::BodyCap | Self::DecodedRatio | Self::DecodedCap => 413,
+            Self::Unsupported => 415,
             Self::DigestMismatch => 422,
             Self::Upstream => 502,
             Self::NoBackend => 503,
@@ -145,6 +159,10 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
     /// The methods that exist, for 405.
     pub allow: Option<String>,
+    /// The content codings that are taken, for 415.
+    pub accept_encoding: Option<&'static str>,
+    /// An encoded body was refused for what it is or becomes.
+    pub of_encoded: bool,
     /// A quota of the client's own, for 429 `quota`.
     pub quota: Option<Box<(Which, Level)>>,
     /// For 401 and 403: the word of `auth_failures_total{reason}`.
@@ -157,7 +175,16 @@ impl Rejection {
     /// A rejection for `reason`, with the shortest honest `retry-after` where the status asks for one.
     pub fn new(reason: Reason) -> Self {
         let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
-        Self { reason, retry_after, allow: None, quota: None, auth: None, detail: None }
+        Self {
+            reason,
+            retry_after,
+            allow: None,
+            accept_encoding: None,
+            of_encoded: false,
+            quota: None,
+            auth: None,
+            detail: None,
+        }
     }
 
     /// A rejection for `reason` until `wait` is over; spread upward, so that those who were refused together do not come
@@ -196,6 +223,21 @@ impl From<Exhausted> for Rejection {
     fn from(no: Exhausted) -> Self {
         let quota = no.level.map(|level| Box::new((no.which, level)));
         Self { quota, ..Self::later(Reason::Quota, no.retry_after) }.because(no.which.as_str())
+    }
+}
+
+impl From<Breach> for Rejection {
+    fn from(no: Breach) -> Self {
+        let reason = match no {
+            Breach::BodyCap => return Reason::BodyCap.into(),
+            Breach::Unsupported => Reason::Unsupported,
+            Breach::DecodedRatio => Reason::DecodedRatio,
+            Breach::DecodedCap => Reason::DecodedCap,
+            Breach::Malformed => Reason::Malformed,
+            Breach::Degraded => Reason::Degraded,
+        };
+        let accept_encoding = (no == Breach::Unsupported).then_some(Encoding::ACCEPTED);
+        Self { accept_encoding, of_encoded: true, ..Self::new(reason) }.because(no.to_string())
     }
 }
 

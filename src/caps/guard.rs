@@ -219,7 +219,17 @@ struct Decoding {
 impl Decoding {
     fn new(decoder: Decoder, buffer: Buffer, policy: Policy, forward_plain: bool) -> Self {
         let piece = Bytes::new();
-        Self { decoder, buffer, policy, forward_plain, raw: 0, decoded: 0, bound: SHORT, draining: false, piece }
+        Self {
+            decoder,
+            buffer,
+            policy,
+            forward_plain,
+            raw: 0,
+            decoded: 0,
+            bound: SHORT,
+            draining: false,
+            piece,
+        }
     }
 
     fn turn(&mut self, raw: &mut Bytes) -> Result<Turn, Breach> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::capability::{Demand, demand_schema};
+use super::decode::{self, Decode};
 use super::limits::{LARGEST_BODY, LONGEST, SHORTEST};
 use super::matching::{Authority, ExactPath, HostPattern, PathMatch, PathPrefix, PathTemplate};
 use super::name::{Method, NAME, Name};
@@ -47,6 +48,9 @@ pub struct Route {
     /// What it asks of its requests; `None` is `capability.mutations` for methods that mutate, else nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability: Option<Demand>,
+    /// What becomes of an encoded body.
+    #[serde(default)]
+    pub decode: Decode,
     /// What an encoded slash (`%2F`) in the path does.
     #[serde(default)]
     pub encoded_slash: EncodedSlash,
@@ -158,6 +162,7 @@ pub(super) fn default_routes() -> Vec<Route> {
         timeout: None,
         body: RouteBody::default(),
         capability: None,
+        decode: Decode::Verify,
         encoded_slash: EncodedSlash::Reject,
         host: None,
         strip_prefix: None,
@@ -191,6 +196,7 @@ pub(super) fn schema() -> Schema {
                 section([key("max", "instead of limits.body.max", size(0, LARGEST_BODY))]),
             ),
             key("capability", "whether requests bring a token", demand_schema()),
+            key("decode", "what becomes of an encoded body", decode::mode_schema()),
             key("encoded_slash", "what %2F in a path does", words(&["reject", "allow"])),
             key(
                 "host",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::decode::Decode;
 use super::listener::Listener;
 use super::load::Origins;
 use super::report::{Report, Spot};
@@ -33,6 +34,13 @@ pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
     if !config.admin.address.is_local() {
         let message = "the control surface is reachable from other machines, keep it on loopback";
         report.warn(&Spot::root(0).key("admin").key("address"), message);
+    }
+    for (route, spot) in config.routes.iter().zip(&origins.routes) {
+        if route.decode == Decode::Off {
+            let message =
+                "encoded bodies are forwarded unseen, whatever they become when the service decodes them";
+            report.warn(&spot.key("decode"), message);
+        }
     }
     check_rates(config, report);
     check_header_evidence(config, origins, report);

@@ -10,14 +10,15 @@ use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::body::UploadGate;
 use super::correlation::CorrelationId;
 use super::ctx::{Admitted, InFlight, RequestCtx, Stage};
 use super::fields::{self, Origin, Scheme};
 use super::gather::{self, Failed};
 use super::meter::Meter;
 use super::peer::Repeats;
+use super::upload::UploadGate;
 use super::{Gateway, prove, queue, respond};
+use crate::caps::{self, Breach, Mode};
 use crate::edge::Connection;
 use crate::object::{self, Address};
 use crate::quota::{Ask, Budgets, Exhausted, Taken};
@@ -95,8 +96,8 @@ async fn admit(
         Some(who)
     };
     check_pressure(gw, route, &head.method)?; //   writes are shed first
-    let mut gate = check_caps(route, object, head)?; // 3 how much
-    let who = match known {
+    let mut gate = check_caps(gw, route, object, head)?; // 3 how much
+    let mut who = match known {
         Some(who) => who,
         None => {
             let proven = prove::verify(policy, &evidence, object, head, ctx)?; // 1 who, proven
@@ -116,8 +117,17 @@ async fn admit(
     let scheme = Scheme::of(ctx.connection.as_deref());
     let origin = Origin { peer, scheme, trusted: who.client.trusted };
     fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation)?;
+    if gate.rewrites() {
+        fields::on_rewritten(session.req_header_mut());
+    }
+    let meter = Meter::of(&gw.state.quotas, &who.tenant, who.within.take().unwrap_or_default());
     // A small body takes no place while it arrives.
-    let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await?;
+    let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await;
+    if let Some(meter) = &meter {
+        // What a body became has been worked for, whatever comes of it.
+        meter.count(gate.due());
+    }
+    let gathered = gathered?;
     let permit = queue::enter(gw, session, &route, &who, ctx).await?; // 4 who first
     let uploading = gathered.as_ref().map(|gathered| gathered.took).unwrap_or_default();
     Ok(Box::new(Admitted {
@@ -129,7 +139,7 @@ async fn admit(
         _inflight: InFlight::new(&route.metrics.inflight),
         drain: Arc::clone(&gw.state.drain),
         tenant_id: who.tenant.id,
-        meter: Meter::of(&gw.state.quotas, &who.tenant, who.within.unwrap_or_default()),
+        meter,
         token: who.token,
         policy: Arc::clone(policy),
         route,
@@ -347,15 +357,30 @@ fn check_pressure(gw: &Gateway, route: &Route, method: &Method) -> Result<(), Re
     }
 }
 
-fn check_caps(route: &Route, object: Option<Address>, head: &RequestHeader) -> Result<UploadGate, Rejection> {
-    let gate = match route.kind {
-        Kind::Object if matches!(head.method, Method::PUT | Method::POST) => {
-            UploadGate::object(route.body_max, object)
-        }
-        _ => UploadGate::new(route.body_max),
-    };
-    gate.check_declared(respond::declared_length(&head.headers))?;
-    Ok(gate)
+// http.md §1 step 5: a declared length over the cap; an encoding that is not known, or more than one.
+fn check_caps(
+    gw: &Gateway,
+    route: &Route,
+    object: Option<Address>,
+    head: &RequestHeader,
+) -> Result<UploadGate, Rejection> {
+    let fields = head.headers.get_all(header::CONTENT_ENCODING);
+    let declared = respond::declared_length(&head.headers);
+    let encoding = caps::check_head(&route.caps, declared, fields.iter().map(http::HeaderValue::as_bytes))
+        .map_err(|breach| refused(breach, route))?;
+    let gate = UploadGate::new(&route.caps, encoding, &gw.state.decoders)?;
+    Ok(match route.kind {
+        Kind::Object if matches!(head.method, Method::PUT | Method::POST) => gate.hashing(object),
+        _ => gate,
+    })
+}
+
+fn refused(breach: Breach, route: &Route) -> Rejection {
+    let mut no = Rejection::from(breach);
+    if breach == Breach::Unsupported && route.caps.mode == Mode::Reject {
+        no.accept_encoding = Some("identity");
+    }
+    no
 }
 
 // http.md §7: heads 64 KiB, 100 fields, 8 KiB of URI.

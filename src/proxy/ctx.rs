@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use http::{HeaderValue, Version};
 use prometheus::IntGauge;
 
-use super::body::{DownloadGate, UploadGate};
+use super::body::DownloadGate;
 use super::correlation::CorrelationId;
 use super::fields::Scheme;
 use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
+use super::upload::UploadGate;
 use crate::admission::Permit;
 use crate::edge::{Connection, Drain};
 use crate::object::Address;

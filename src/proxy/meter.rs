@@ -21,12 +21,12 @@ impl Meter {
     }
 
     /// So many bytes have passed, whichever way.
-    pub(super) fn count(&self, bytes: usize) {
+    pub(super) fn count(&self, bytes: u64) {
         if bytes > 0 {
             let Tenant { buckets, quota, .. } = &*self.tenant;
             let now = clock::now();
-            self.quotas.debit_bytes(buckets, quota, bytes as u64, now);
-            self.quotas.debit_budgets(&self.budgets, bytes as u64, now);
+            self.quotas.debit_bytes(buckets, quota, bytes, now);
+            self.quotas.debit_budgets(&self.budgets, bytes, now);
         }
     }
 }

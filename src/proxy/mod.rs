@@ -23,6 +23,7 @@ mod record;
 mod relay;
 mod respond;
 mod trouble;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +91,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        pipeline::on_request_body(body, end, ctx)
+        pipeline::on_request_body(body, end, ctx).await
     }
 
     async fn response_filter(

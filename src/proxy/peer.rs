@@ -190,7 +190,8 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Encodes `head`, of which nothing but what stays on this side is left out.
+    /// Encodes `head`, of which nothing but what stays on this side is left out. `rewrites`: the body that crosses is
+    /// another than the one that came.
     ///
     /// # Errors
     /// `headers` or `malformed`: what OAP/1 cannot carry.
@@ -199,6 +200,7 @@ impl Message {
         head: &RequestHeader,
         crossing: &Crossing<'_>,
         left: Duration,
+        rewrites: bool,
     ) -> Result<Self, Rejection> {
         let path = std::str::from_utf8(head.raw_path())
             .map_err(|_| Rejection::new(Reason::Malformed).because("the target is no text"))?;
@@ -209,7 +211,9 @@ impl Message {
         let moves = |name: &HeaderName| crossing.token.is_some() && name == header::AUTHORIZATION;
         let mut fields = Vec::with_capacity(head.headers.len().saturating_add(1));
         for (name, value) in &head.headers {
-            if !fields::stays(name) && !moves(name) {
+            // An empty body is as long in either form.
+            let unknown = rewrites && name == header::CONTENT_LENGTH && value != "0";
+            if !fields::stays(name) && !moves(name) && !unknown {
                 fields.push((name.as_str().as_bytes(), value.as_bytes()));
             }
         }

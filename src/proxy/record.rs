@@ -100,6 +100,9 @@ fn record(
         if let Some(word) = no.auth {
             metrics.on_auth_failure(word);
         }
+        if no.of_encoded {
+            metrics.on_encoded_rejection(no.reason);
+        }
     }
     let route = match &ctx.stage {
         Stage::Admitted(admitted) => Some(&admitted.route),

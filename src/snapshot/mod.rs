@@ -16,6 +16,7 @@ pub use self::capability::{Capabilities, Demands, Revocations, Seen};
 pub use self::stages::{Costs, Tenant};
 use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
+use crate::caps;
 use crate::cluster::{Cluster, Surroundings};
 use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
 use crate::edge::Handshake;
@@ -57,8 +58,8 @@ pub struct Route {
     pub shed: Shed,
     /// Request head received to answer's head sent.
     pub timeout: Duration,
-    /// Bytes of a request's body.
-    pub body_max: u64,
+    /// How much its requests may bring.
+    pub caps: caps::Policy,
     /// Whether `%2F` may stand in a path.
     pub encoded_slash: target::EncodedSlash,
     /// The host that the backend sees instead of the client's.
@@ -252,7 +253,7 @@ impl Snapshot {
                 weight: route.weight,
                 shed: stages::shed(route.shed),
                 timeout: route.timeout.unwrap_or(config.limits.request.timeout),
-                body_max: route.body.max.unwrap_or(config.limits.body.max),
+                caps: stages::caps(route, config),
                 encoded_slash: match route.encoded_slash {
                     EncodedSlash::Reject => target::EncodedSlash::Reject,
                     EncodedSlash::Allow => target::EncodedSlash::Allow,

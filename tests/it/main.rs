@@ -13,6 +13,7 @@ mod both;
 mod broken;
 mod capabilities;
 mod connecting;
+mod decoding;
 mod hedging;
 mod leaving;
 mod migrating;

@@ -71,7 +71,10 @@ fn a_body_that_has_ended_holds_nothing_while_its_answer_is_read() {
             let mut guard = Guard::new(format.encoding(), mode, POLICY, &memory).unwrap();
             guard.take(Bytes::from(format.encode(b"hello", 6)), drop).unwrap();
             assert_eq!((guard.finish(), memory.used()), (Ok(()), 0));
-            assert_eq!((guard.finish(), guard.decoded(), guard.rewrites()), (Ok(()), 5, mode == Mode::Decode));
+            assert_eq!(
+                (guard.finish(), guard.decoded(), guard.rewrites()),
+                (Ok(()), 5, mode == Mode::Decode)
+            );
             assert_eq!(guard.turn(&mut Bytes::new()), Ok(Turn::Dry));
             assert_eq!(guard.turn(&mut Bytes::from_static(b"?")), Err(Breach::Malformed));
             assert_eq!(guard.finish(), Err(Breach::Malformed));

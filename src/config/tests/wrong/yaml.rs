@@ -17,7 +17,7 @@ pub(super) const ALL: &[Wrong] = &[
   speed: 500/s
 ",
         says: &[
-            "gw.yaml:2:3: limits.speed: unknown key, known here: rate, burst, in_flight, connections, per_address, penalty, request, body, http2, cost, principals",
+            "gw.yaml:2:3: limits.speed: unknown key, known here: rate, burst, in_flight, connections, per_address, penalty, request, body, decode, http2, cost, principals",
         ],
     },
     Wrong {
