@@ -10,6 +10,7 @@
     reason = "a measuring tool fails by panicking, and reads the clock"
 )]
 
+mod bombs;
 mod house;
 mod leaving;
 mod objects;
@@ -47,6 +48,8 @@ enum Run {
     Quota(quota::Arguments),
     /// The cost of a request with one tenant and with 100,000.
     Tenants(tenants::Arguments),
+    /// What memory does under encoded bodies that grow.
+    Bombs(bombs::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
     Origin,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Run::Reloads(arguments) => reloads::run(&arguments),
         Run::Quota(arguments) => quota::run(&arguments),
         Run::Tenants(arguments) => tenants::run(&arguments),
+        Run::Bombs(arguments) => bombs::run(&arguments),
         Run::Origin => house::origin(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
