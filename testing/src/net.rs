@@ -191,12 +191,40 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
+/// A TCP address that nobody else gets as long as this is there, whether or not somebody listens on it.
+#[derive(Debug)]
+pub struct Kept {
+    _socket: socket2::Socket,
+}
+
+impl Kept {
+    /// Keeps an address that [`listen_tcp`] has bound.
+    pub fn new(address: SocketAddr) -> io::Result<Self> {
+        Ok(Self { _socket: shared_socket(address)? })
+    }
+}
+
+/// Listens on an address, port 0 being the system's choice, also where it is [`Kept`].
+pub fn listen_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = shared_socket(address)?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+fn shared_socket(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
 impl Listener {
     /// Binds at once, without a runtime, and says where; [`Listener::adopt`] makes it usable within one.
     pub fn bind(address: &Address) -> io::Result<(Bound, Address)> {
         match address {
             Address::Tcp(address) => {
-                let listener = std::net::TcpListener::bind(address)?;
+                let listener = listen_tcp(*address)?;
                 let address = Address::Tcp(listener.local_addr()?);
                 listener.set_nonblocking(true)?;
                 Ok((Bound::Tcp(listener), address))

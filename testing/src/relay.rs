@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::net::{Address, Socket};
+use crate::net::{Address, Kept, Socket, listen_tcp};
 use crate::tls::Server;
 
 /// What a TLS handshake came to.
@@ -33,6 +33,7 @@ pub struct Handshake {
 pub struct Relay {
     shared: Arc<Shared>,
     address: std::net::SocketAddr,
+    _kept: Kept,
     acceptor: Mutex<Option<JoinHandle<()>>>,
     runtime: Option<Runtime>,
 }
@@ -77,8 +78,9 @@ impl Relay {
             .enable_all()
             .build()
             .expect("a runtime");
-        let bound = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let bound = listen_tcp(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = bound.local_addr().expect("an address");
+        let kept = Kept::new(address).expect("an address to keep");
         let shared = Arc::new(Shared {
             to,
             tls,
@@ -89,7 +91,7 @@ impl Relay {
             deaths: watch::Sender::new(0),
             handshakes: Mutex::default(),
         });
-        let relay = Self { shared, address, acceptor: Mutex::default(), runtime: Some(runtime) };
+        let relay = Self { shared, address, _kept: kept, acceptor: Mutex::default(), runtime: Some(runtime) };
         relay.accept_on(bound);
         relay
     }
@@ -133,7 +135,7 @@ impl Relay {
 
     /// Listens again, at the same address.
     pub fn restart(&self) {
-        self.accept_on(std::net::TcpListener::bind(self.address).expect("the address is free again"));
+        self.accept_on(listen_tcp(self.address).expect("the address is free again"));
     }
 
     /// What a stopped process looks like: connections are taken, and not a byte moves on any.

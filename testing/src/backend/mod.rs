@@ -30,7 +30,7 @@ pub use script::{Gate, Script};
 
 use crate::PATIENCE;
 use crate::journal::Journal;
-use crate::net::{Address, Bound, Listener};
+use crate::net::{Address, Bound, Kept, Listener};
 use crate::wire::ServerHello;
 
 type ScriptFor = Arc<dyn Fn(&Received) -> Script + Send + Sync>;
@@ -76,6 +76,7 @@ pub struct Builder {
 pub struct Backend {
     shared: Arc<Shared>,
     address: Address,
+    _kept: Option<Kept>,
     acceptor: Mutex<Option<JoinHandle<()>>>,
     runtime: Option<Runtime>,
     /// How many requests [`Backend::next_request`] has given out, as an index into the journal.
@@ -156,9 +157,14 @@ impl Builder {
             requests: AtomicUsize::new(0),
             quiet: self.quiet,
         });
+        let kept = match &address {
+            Address::Tcp(address) => Some(Kept::new(*address).expect("an address to keep")),
+            Address::Unix(_) => None,
+        };
         let backend = Backend {
             shared,
             address,
+            _kept: kept,
             acceptor: Mutex::default(),
             runtime: Some(runtime),
             cursor: AtomicUsize::new(0),
