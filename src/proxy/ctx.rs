@@ -13,6 +13,7 @@ use super::fields::Scheme;
 use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
+use super::unread;
 use crate::admission::Permit;
 use crate::edge::{Connection, Drain};
 use crate::object::Address;
@@ -142,8 +143,12 @@ impl RequestCtx {
         }
     }
 
-    /// Notes that the client left first.
+    /// Notes that the client left first, or was cut.
     pub(super) fn client_left(&mut self) {
+        if let Some(no) = self.connection.as_ref().and_then(|connection| unread::cause_of(connection)) {
+            self.facts.cut = true;
+            return self.reject(no);
+        }
         self.reject(Reason::ClientLeft.into());
         self.facts.status = Some(Reason::ClientLeft.status());
     }

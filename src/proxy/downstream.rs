@@ -16,17 +16,20 @@ use pingora_core::ErrorType;
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::ResponseHeader;
 
+use super::unread;
+use crate::rejection::{Reason, Rejection};
+
 /// The client is gone: nobody is left to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Left;
 
 /// Why a request's body does not come to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Broken {
     /// The client is gone.
     Left,
-    /// The client broke the framing of its own body.
-    Malformed,
+    /// It is refused: its framing is broken, or it comes too slowly.
+    Refused(Rejection),
 }
 
 /// What the client's side has to say about the request's body.
@@ -84,11 +87,13 @@ impl<'a> Downstream<'a> {
                     }
                     Err(e) => {
                         log::debug!("request body: {e}");
-                        Err(match e.etype() {
-                            ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error => {
-                                Broken::Left
-                            }
-                            _ => Broken::Malformed,
+                        Err(match (unread::cause(self.session), e.etype()) {
+                            (Some(no), _) => Broken::Refused(no),
+                            (
+                                None,
+                                ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error,
+                            ) => Broken::Left,
+                            _ => Broken::Refused(Reason::Malformed.into()),
                         })
                     }
                 })

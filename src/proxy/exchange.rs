@@ -357,9 +357,7 @@ impl<'a, 's> Exchange<'a, 's> {
             Poll::Ready(Ok(FromClient::Piece(piece, last))) => (piece, last),
             Poll::Ready(Ok(FromClient::End)) => (Bytes::new(), true),
             Poll::Ready(Err(Broken::Left)) => return Poll::Ready(Err(Fail::Left)),
-            Poll::Ready(Err(Broken::Malformed)) => {
-                return Poll::Ready(Err(Fail::Rejected(Reason::Malformed.into())));
-            }
+            Poll::Ready(Err(Broken::Refused(no))) => return Poll::Ready(Err(Fail::Rejected(no))),
             Poll::Pending => {
                 if self.client_awaited.is_none() {
                     self.client_awaited = Some(clock::now());

@@ -13,7 +13,7 @@ use super::respond;
 use crate::admission::gather::{self, Gathering};
 use crate::clock;
 use crate::config::ClusterProtocol;
-use crate::rejection::{Reason, Rejection};
+use crate::rejection::Rejection;
 use crate::snapshot::{Route, Snapshot};
 
 /// A body that is all here.
@@ -77,7 +77,7 @@ async fn read(session: &mut Session, mut gate: Option<&mut UploadGate>) -> Resul
             }
             Ok(FromClient::End) => {}
             Err(Broken::Left) => return Err(Failed::Left),
-            Err(Broken::Malformed) => return Err(Failed::Rejected(Reason::Malformed.into())),
+            Err(Broken::Refused(no)) => return Err(Failed::Rejected(no)),
         }
         if let Some(gate) = gate {
             gate.finish().map_err(Failed::Rejected)?;

@@ -22,6 +22,7 @@ mod record;
 mod relay;
 mod respond;
 mod trouble;
+pub mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

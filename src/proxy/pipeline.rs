@@ -14,6 +14,7 @@ use super::ctx::RequestCtx;
 use super::peer::{self, HashKey};
 use super::respond;
 use super::respond::{Dress, Extras};
+use super::unread;
 use crate::clock;
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::retry::{Body, Failure};
@@ -206,6 +207,7 @@ fn repeat_or_not(
 pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
     if ctx.facts.rejected.is_none() {
         match reason_of(error) {
+            _ if let Some(no) = unread::cause(session.as_downstream()) => ctx.reject(no),
             Reason::ClientLeft => ctx.client_left(),
             reason => ctx.reject(Rejection::new(reason).because(error.to_string())),
         }

@@ -16,8 +16,8 @@ use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
 use crate::cluster::{Cluster, Surroundings};
 use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
-use crate::edge::Handshake;
 use crate::edge::guard::connections;
+use crate::edge::{Bounds, Handshake};
 use crate::metrics::RouteMetrics;
 use crate::quota::{self, PenaltyPolicy, Quotas};
 use crate::route::{Table, target};
@@ -185,6 +185,10 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Bounds of connections.
     pub connections: ConnectionLimits,
+    /// What the bytes of a connection are held to.
+    pub bounds: Bounds,
+    /// Bytes of all unfinished heads.
+    pub heads_total: u64,
     /// How long open requests may go on at the end.
     pub drain: Duration,
     /// What is logged.
@@ -289,6 +293,8 @@ impl Snapshot {
                 connection_window: config.limits.http2.connection_window,
                 head: limits.head,
             },
+            bounds: stages::bounds(&config.limits),
+            heads_total: limits.heads_total,
             drain: config.server.drain,
             limits: Limits {
                 idle: limits.idle,

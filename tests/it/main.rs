@@ -12,6 +12,7 @@
 mod both;
 mod broken;
 mod connecting;
+mod guarding;
 mod hedging;
 mod leaving;
 mod migrating;
