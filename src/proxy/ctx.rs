@@ -15,6 +15,7 @@ use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
 use super::unread;
 use crate::admission::Permit;
+use crate::edge::guard::progress::Pace;
 use crate::edge::{Connection, Drain};
 use crate::object::Address;
 use crate::quota::{Level, Which};
@@ -72,6 +73,8 @@ pub(super) struct Admitted {
     /// Pingora's pipeline: the backend that is being tried, and those that were.
     pub attempt: Option<Attempt>,
     pub tried: Vec<crate::upstream::BackendId>,
+    /// Pingora's pipeline: how fast the body comes, until it has come.
+    pub upload: Option<Pace>,
     /// Pingora's pipeline: the answer's gate.
     pub download: Option<DownloadGate>,
     /// Dropped with the request, however it ends.

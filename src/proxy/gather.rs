@@ -13,6 +13,7 @@ use super::respond;
 use crate::admission::gather::{self, Gathering};
 use crate::clock;
 use crate::config::ClusterProtocol;
+use crate::edge::guard::progress::MinRate;
 use crate::rejection::Rejection;
 use crate::snapshot::{Route, Snapshot};
 
@@ -55,14 +56,18 @@ pub(super) async fn gather(
     if session.req_header().headers.contains_key(header::EXPECT) {
         session.write_continue_response().await.map_err(|_| Failed::Left)?;
     }
-    let pieces = read(session, relayed.then_some(gate)).await?;
+    let pieces = read(session, policy.bounds.min_rate, relayed.then_some(gate)).await?;
     let pieces = if relayed { pieces } else { VecDeque::new() };
     Ok(Some(Gathered { pieces, took: since(began), _room: room }))
 }
 
 /// Reads to the end. What Pingora passes on later goes through the gate then.
-async fn read(session: &mut Session, mut gate: Option<&mut UploadGate>) -> Result<VecDeque<Bytes>, Failed> {
-    let mut down = Downstream::new(session.as_downstream_mut());
+async fn read(
+    session: &mut Session,
+    min_rate: Option<MinRate>,
+    mut gate: Option<&mut UploadGate>,
+) -> Result<VecDeque<Bytes>, Failed> {
+    let mut down = Downstream::new(session.as_downstream_mut(), min_rate);
     let mut pieces = VecDeque::new();
     loop {
         match std::future::poll_fn(|cx| down.poll_body(cx)).await {

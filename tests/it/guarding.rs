@@ -1,6 +1,6 @@
 //! What stands before any parser: raw bytes of both versions of HTTP, right and wrong, and what becomes of them.
 
-use gateway_testing::backend::Backend;
+use gateway_testing::backend::{Backend, Script};
 use gateway_testing::client::{Http1, Http2, Request};
 use gateway_testing::conf::Conf;
 use gateway_testing::net::Address;
@@ -267,4 +267,217 @@ impl Frames {
             .await
             .unwrap_or_else(|_| panic!("{name}: neither a frame nor the end"))
     }
+}
+
+/// What a listener of both protocols and one route are, to whom keys are added.
+fn app(backend: &Backend) -> Conf {
+    conf::minimal().oap_cluster("app", &backend.address()).route(ROUTE)
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_whole_in_time_is_answered_408_from_the_next_one_after_a_reload() {
+    let backend = Backend::oap().start();
+    let gateway = Gateway::start(BINARY, &app(&backend).yaml()).await;
+    let mut kept = Http1::connect(gateway.address("public")).await;
+    kept.request(&Request::get("/x")).await.expect(200, b"ok");
+    let config = app(&backend).set("limits.request.head_timeout", "200ms");
+    assert_eq!(gateway.reload(&config.yaml()).await.status, 200);
+    // What could still become either version, what cannot, and a head behind a request.
+    kept.request(&Request::get("/x")).await.expect(200, b"ok");
+    let new = || Http1::connect(gateway.address("public"));
+    for (mut client, begin) in [(new().await, "P"), (new().await, "GET /x HTTP/1.1\r\nHos"), (kept, "GET /x")]
+    {
+        assert!(client.send(begin.as_bytes()).await);
+        let answer = client.answer("GET").await;
+        assert_eq!((answer.status, answer.reason().as_str()), (408, "slow"), "{begin}");
+        assert_eq!(client.closed().await, "");
+    }
+    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 3.0).await;
+    let mut half = Frames::connect(&gateway).await;
+    let begin = [http2::PREFACE, &http2::frame(SETTINGS, 0, 0, &[]), &[0, 0, 6, HEADERS, 5]].concat();
+    half.0.write_all(&begin).await.unwrap();
+    assert!(!half.until("half a head", |_, _| false).await);
+    gateway.metric_becomes("http2_cut_total{reason=\"slow\"}", |n| n == 1.0).await;
+}
+
+#[tokio::test]
+async fn an_unused_connection_is_closed_without_a_word() {
+    let backend = Backend::oap().start();
+    let gateway = Gateway::start(BINARY, &app(&backend).set("limits.request.idle", "200ms").yaml()).await;
+    let mut unused = Http1::connect(gateway.address("public")).await;
+    assert_eq!(unused.closed().await, "");
+    let mut used = Http1::connect(gateway.address("public")).await;
+    used.request(&Request::get("/x")).await.expect(200, b"ok");
+    assert_eq!(used.closed().await, "");
+    let mut http2 = Frames::connect(&gateway).await;
+    http2.0.write_all(&[http2::PREFACE, &http2::frame(SETTINGS, 0, 0, &[])].concat()).await.unwrap();
+    assert!(!http2.until("idle", |_, _| false).await);
+    assert_eq!(gateway.metric("rejected_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn of_too_many_unfinished_heads_the_oldest_is_cut() {
+    let backend = Backend::oap().start();
+    let config = app(&backend).set("limits.request.heads_total", "64KiB");
+    let gateway = Gateway::start(BINARY, &config.yaml()).await;
+    let mut heads = Vec::new();
+    let begin = format!("GET /x HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(30 << 10));
+    for _ in 0..2 {
+        let mut client = Http1::connect(gateway.address("public")).await;
+        assert!(client.send(begin.as_bytes()).await);
+        heads.push(client);
+    }
+    let mut last = Http1::connect(gateway.address("public")).await;
+    assert!(last.send(begin.as_bytes()).await);
+    // Whichever of the first two was read first.
+    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 1.0).await;
+    assert!(last.send(b"\r\n\r\n").await);
+    last.answer("GET").await.expect(200, b"ok");
+    let mut served = 0;
+    for mut client in heads {
+        let _ = client.send(b"\r\n\r\n").await;
+        let answer = client.answer("GET").await;
+        assert!(matches!(answer.status, 200 | 408), "{answer:?}");
+        served += u32::from(answer.status == 200);
+    }
+    assert_eq!(served, 1);
+}
+
+#[tokio::test]
+async fn the_bounds_of_a_head_are_those_of_the_configuration_when_it_begins() {
+    let backend = Backend::oap().start();
+    let tight = app(&backend)
+        .set("limits.request.uri", "64B")
+        .set("limits.request.head", "1KiB")
+        .set("limits.request.fields", "3");
+    let gateway = Gateway::start(BINARY, &app(&backend).yaml()).await;
+    let requests = [
+        (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(100)), 414),
+        (format!("GET /x HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "a".repeat(1100)), 431),
+        (format!("GET /x HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(4)), 431),
+    ];
+    let mut kept = Vec::new();
+    for (request, _) in &requests {
+        let mut client = Http1::connect(gateway.address("public")).await;
+        assert!(client.send(request.as_bytes()).await);
+        client.answer("GET").await.expect(200, b"ok");
+        kept.push(client);
+    }
+    assert_eq!(gateway.reload(&tight.yaml()).await.status, 200);
+    for ((request, status), mut client) in requests.iter().zip(kept) {
+        // The head that a connection waits for began its wait under the generation before.
+        assert!(client.send(GOOD).await);
+        client.answer("GET").await.expect(200, b"ok");
+        assert!(client.send(request.as_bytes()).await);
+        assert_eq!(client.answer("GET").await.status, *status, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn each_rate_of_http_2_frames_is_that_of_its_key() {
+    let backend = Backend::oap().start();
+    let some = |kind, payload: &[u8], stream| http2::frame(kind, 0, stream, payload);
+    let frames = [
+        ("resets", some(RST_STREAM, &[0; 4], 1)),
+        ("settings", some(SETTINGS, &[], 0)),
+        ("pings", some(PING, &[0; 8], 0)),
+    ];
+    let post = http2::frame(HEADERS, 4, 1, &[0x83, 0x86, 0x84, 0x01, 0x01, b'a']);
+    let begin = [http2::PREFACE, &http2::frame(SETTINGS, 0, 0, &[]), &post].concat();
+    let gateway = Gateway::start(BINARY, &app(&backend).yaml()).await;
+    for (key, frame) in &frames {
+        let path = format!("limits.http2.{key}");
+        assert_eq!(gateway.reload(&app(&backend).set(&path, "3/min").yaml()).await.status, 200);
+        let mut client = Frames::connect(&gateway).await;
+        client.0.write_all(&[begin.clone(), frame.repeat(4)].concat()).await.unwrap();
+        assert!(!client.until(key, |_, _| false).await);
+        gateway.metric_becomes(&format!("http2_cut_total{{reason=\"h2_{key}\"}}"), |n| n == 1.0).await;
+        assert_eq!(gateway.reload(&app(&backend).set(&path, "none").yaml()).await.status, 200);
+        let mut client = Frames::connect(&gateway).await;
+        let get = http2::frame(HEADERS, 5, ANOTHER, &[0x82, 0x86, 0x84, 0x01, 0x01, b'a']);
+        client.0.write_all(&[begin.clone(), frame.repeat(300), get].concat()).await.unwrap();
+        assert!(client.until(key, |kind, stream| kind == HEADERS && stream == ANOTHER).await, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_below_the_minimum_rate_is_answered_408() {
+    let backend = Backend::oap().start();
+    let origin = Origin::http1(1);
+    let way = |name: &str| {
+        format!(
+            "{{ name: {name}, match: {{ path: {{ prefix: /{name}/ }} }}, kind: proxy, cluster: {name}, shed: never }}"
+        )
+    };
+    let config = conf::minimal()
+        .oap_cluster("oap", &backend.address())
+        .http1_cluster("plain", &origin.address().into())
+        .route(way("oap"))
+        .route(way("plain"));
+    let gateway = Gateway::start(BINARY, &config.clone().set("limits.request.min_rate", "none").yaml()).await;
+    // Under no minimum it may go on, also after one has been set.
+    let mut slow = Http1::connect(gateway.address("public")).await;
+    let head = |way: &str, length: usize| {
+        format!("POST /{way}/x HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n1")
+    };
+    assert!(slow.send(head("oap", 70_000).as_bytes()).await);
+    gateway.metric_becomes("inflight_requests{route=\"oap\"}", |n| n == 1.0).await;
+    assert_eq!(gateway.reload(&config.yaml()).await.status, 200);
+    // Small bodies are gathered before their request has a place, larger ones cross as they come.
+    let http1 = |way: &'static str, length: usize| {
+        let gateway = &gateway;
+        async move {
+            let mut client = Http1::connect(gateway.address("public")).await;
+            assert!(client.send(head(way, length).as_bytes()).await);
+            let answer = client.answer("POST").await;
+            assert_eq!((answer.status, answer.reason().as_str()), (408, "slow"), "HTTP/1 {way} {length}");
+            assert_eq!(client.closed().await, "", "HTTP/1 {way} {length}");
+        }
+    };
+    let http2 = |way: &'static str, length: usize| {
+        let gateway = &gateway;
+        async move {
+            let client = Http2::connect(gateway.address("public")).await;
+            let path = format!("/{way}/x");
+            let mut upload =
+                client.open(&Request::new("POST", &path).field("content-length", &length.to_string())).await;
+            assert!(upload.send("1").await);
+            let answer = upload.answer().await;
+            assert_eq!((answer.status, answer.reason().as_str()), (408, "slow"), "HTTP/2 {way} {length}");
+        }
+    };
+    tokio::join!(
+        http1("oap", 1000),
+        http1("oap", 100_000),
+        http1("plain", 1000),
+        http1("plain", 100_000),
+        http2("oap", 1000),
+        http2("oap", 100_000),
+        http2("plain", 1000),
+        http2("plain", 100_000),
+    );
+    assert!(slow.send(&[7; 69_999]).await);
+    assert!(slow.answer("POST").await.status < 300);
+    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 8.0).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_is_cut() {
+    const LARGE: usize = 16 << 20;
+    let script = |_: &_| Script::new().announce(200, LARGE as u64).data(vec![7; LARGE]).end();
+    let backend = Backend::oap().quiet().script(script).start();
+    let gateway = Gateway::start(BINARY, &app(&backend).yaml()).await;
+    let mut unread = Http1::connect(gateway.address("public")).await;
+    unread.socket().set_receive_buffer(16 << 10);
+    assert!(unread.send(GOOD).await);
+    let http2 = Http2::connect(gateway.address("public")).await;
+    let mut stalled = http2.open(&Request::get("/x")).await;
+    stalled.finish();
+    let (status, body) = stalled.answer_head().await.unwrap();
+    assert_eq!(status, 200);
+    // Each held up to its window, or to the kernel's buffers, and no longer than the minimum rate allows.
+    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 2.0).await;
+    let answer = unread.answer("GET").await;
+    assert!(answer.status == 200 && !answer.body.complete, "{answer:?}");
+    drop(body);
 }
