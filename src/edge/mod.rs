@@ -301,8 +301,7 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
             workers.spawn(async move {
                 if let Ok(mut socket) = accepted.register(clock::wall())
                     && (!entered.proxied || proxied(&mut socket).await)
-                    && let Some((socket, protocols)) =
-                        secured(socket, protocols, tls, &draining).await
+                    && let Some((socket, protocols)) = secured(socket, protocols, tls, &draining).await
                 {
                     serve(socket, protocols, &serves, &app, draining).await;
                 }

@@ -10,6 +10,7 @@
     reason = "a measuring tool fails by panicking, and reads the clock"
 )]
 
+mod holding;
 mod house;
 mod leaving;
 mod objects;
@@ -47,6 +48,8 @@ enum Run {
     Quota(quota::Arguments),
     /// The cost of a request with one tenant and with 100,000.
     Tenants(tenants::Arguments),
+    /// Idle, slow and flooding connections, and what they cost the others.
+    Holding(holding::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
     Origin,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Run::Reloads(arguments) => reloads::run(&arguments),
         Run::Quota(arguments) => quota::run(&arguments),
         Run::Tenants(arguments) => tenants::run(&arguments),
+        Run::Holding(arguments) => holding::run(&arguments),
         Run::Origin => house::origin(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
