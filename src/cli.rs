@@ -1,6 +1,9 @@
-//! The command line: what may be asked, and the commands that need no running gateway (`check`, `config`).
+//! The command line: what may be asked, and the commands that need no running gateway (`check`,
+//! `config`, `token`).
 //!
 //! Errors go to standard error, data to standard output. `run` and `backend` are parsed here and executed elsewhere.
+
+mod token;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 
+pub use self::token::{TokenArgs, token};
 use crate::config::{self, Address, Config, ConnectionMode, Errors, Finding, Format, parse_size};
 
 /// What a command ended with.
@@ -72,6 +76,8 @@ pub enum Command {
     Reload(ReloadArgs),
     /// Serve content-addressed objects over OAP/1: a service to put behind the gateway.
     Backend(BackendArgs),
+    /// Make, narrow and look at capabilities: the bearer tokens that routes may ask for.
+    Token(TokenArgs),
 }
 
 /// `run`.
@@ -276,6 +282,11 @@ mod tests {
             "svc-gateway backend --listen 127.0.0.1:0",
             "svc-gateway backend --listen unix:x.sock --dir x --mode exclusive --window 1MiB",
             "svc-gateway backend --listen [::1]:9401 --memory 1GiB",
+            "svc-gateway token keygen keys/k1",
+            "svc-gateway token mint -c gateway.yaml --tenant acme --expires 1h --methods GET --bytes 1MiB/s",
+            "svc-gateway token inspect",
+            "svc-gateway token attenuate - --path /o/ --rate 30/min",
+            "svc-gateway token verify --key k1 --id k1 --at 5 x",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -293,6 +304,15 @@ mod tests {
             ("svc-gateway backend --listen 127.0.0.1:0 --memory 256", "the number 256 has no unit"),
             ("svc-gateway backend --listen 127.0.0.1:0 --window 1KiB", "write 128KiB to 4MiB"),
             ("svc-gateway backend --listen 127.0.0.1:0 --dir x --memory 1MiB", "cannot be used with"),
+            ("svc-gateway token", "Usage: svc-gateway token <COMMAND>"),
+            ("svc-gateway token mint -c x", "--expires <DURATION|never>"),
+            ("svc-gateway token mint -c x --expires 1", "the number 1 has no unit"),
+            ("svc-gateway token mint --expires 1h", "--config <FILE>"),
+            ("svc-gateway token mint --key x --expires 1h", "--id <ID>"),
+            ("svc-gateway token mint -c x --expires 1h --tenant A", "write 1 to 64 of a-z"),
+            ("svc-gateway token attenuate --rate 50", "write a rate such as 50/s"),
+            ("svc-gateway token attenuate --bytes 50/s", "the number 50 has no unit"),
+            ("svc-gateway token verify -c x --request /o", "write a method and a path"),
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{line}");

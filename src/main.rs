@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use svc_gateway::cli::{self, Answer, Cli, Command, Exit};
 use svc_gateway::config::Config;
-use svc_gateway::{control, server, serving, tls};
+use svc_gateway::{clock, control, server, serving, tls};
 
 /// glibc's allocator costs twice the processor time on bodies of 64 KiB.
 #[global_allocator]
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Config(args) => cli::config(&args),
         Command::Reload(args) => control::reload(&args),
         Command::Backend(args) => backend(&args),
+        Command::Token(args) => cli::token(&args, &mut std::io::stdin(), clock::since_epoch()),
     };
     // Whoever closed our output does not want to read it.
     drop(std::io::stdout().write_all(answer.stdout.as_bytes()));

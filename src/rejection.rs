@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use crate::admission::{Busy, Why};
+use crate::caps::{Breach, Encoding};
 use crate::quota::{Exhausted, Level, Which};
-use crate::tenant::Denied;
+use crate::tenant::{Denied, capability};
 
 /// How far a wait is spread, in thousandths of it.
 const SPREAD: u32 = 125;
@@ -46,6 +47,12 @@ pub enum Reason {
     Busy,
     /// The body is longer than its cap.
     BodyCap,
+    /// A content coding that is not known or not wanted, or more than one.
+    Unsupported,
+    /// The body becomes too many times what it is when it is decoded.
+    DecodedRatio,
+    /// The body becomes too large when it is decoded, or needs a decoder that is.
+    DecodedCap,
     /// The body's digest is not the address in the path.
     DigestMismatch,
     /// The backend broke its connection or its protocol.
@@ -62,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, so that each metric series exists from the start.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::Slow,
         Self::Uri,
@@ -77,6 +84,9 @@ impl Reason {
         Self::Degraded,
         Self::Busy,
         Self::BodyCap,
+        Self::Unsupported,
+        Self::DecodedRatio,
+        Self::DecodedCap,
         Self::DigestMismatch,
         Self::Upstream,
         Self::NoBackend,
@@ -102,6 +112,9 @@ impl Reason {
             Self::Degraded => "degraded",
             Self::Busy => "busy",
             Self::BodyCap => "body_cap",
+            Self::Unsupported => "unsupported",
+            Self::DecodedRatio => "decoded_ratio",
+            Self::DecodedCap => "decoded_cap",
             Self::DigestMismatch => "digest_mismatch",
             Self::Upstream => "upstream",
             Self::NoBackend => "no_backend",
@@ -125,7 +138,8 @@ impl Reason {
             Self::Forbidden => 403,
             Self::Quota | Self::Busy => 429,
             Self::Degraded | Self::Connections => 503,
-            Self::BodyCap => 413,
+            Self::BodyCap | Self::DecodedRatio | Self::DecodedCap => 413,
+            Self::Unsupported => 415,
             Self::DigestMismatch => 422,
             Self::Upstream => 502,
             Self::NoBackend => 503,
@@ -145,8 +159,14 @@ pub struct Rejection {
     pub retry_after: Option<Duration>,
     /// The methods that exist, for 405.
     pub allow: Option<String>,
+    /// The content codings that are taken, for 415.
+    pub accept_encoding: Option<&'static str>,
+    /// An encoded body was refused for what it is or becomes.
+    pub of_encoded: bool,
     /// A quota of the client's own, for 429 `quota`.
     pub quota: Option<Box<(Which, Level)>>,
+    /// For 401 and 403: the word of `auth_failures_total{reason}`.
+    pub auth: Option<&'static str>,
     /// More for the operator's log; never sent to the client.
     pub detail: Option<String>,
 }
@@ -155,7 +175,16 @@ impl Rejection {
     /// A rejection for `reason`, with the shortest honest `retry-after` where the status asks for one.
     pub fn new(reason: Reason) -> Self {
         let retry_after = matches!(reason.status(), 429 | 503).then_some(Duration::from_secs(1));
-        Self { reason, retry_after, allow: None, quota: None, detail: None }
+        Self {
+            reason,
+            retry_after,
+            allow: None,
+            accept_encoding: None,
+            of_encoded: false,
+            quota: None,
+            auth: None,
+            detail: None,
+        }
     }
 
     /// A rejection for `reason` until `wait` is over; spread upward, so that those who were refused together do not come
@@ -197,6 +226,21 @@ impl From<Exhausted> for Rejection {
     }
 }
 
+impl From<Breach> for Rejection {
+    fn from(no: Breach) -> Self {
+        let reason = match no {
+            Breach::BodyCap => return Reason::BodyCap.into(),
+            Breach::Unsupported => Reason::Unsupported,
+            Breach::DecodedRatio => Reason::DecodedRatio,
+            Breach::DecodedCap => Reason::DecodedCap,
+            Breach::Malformed => Reason::Malformed,
+            Breach::Degraded => Reason::Degraded,
+        };
+        let accept_encoding = (no == Breach::Unsupported).then_some(Encoding::ACCEPTED);
+        Self { accept_encoding, of_encoded: true, ..Self::new(reason) }.because(no.to_string())
+    }
+}
+
 impl From<Busy> for Rejection {
     fn from(no: Busy) -> Self {
         let why = match no.why {
@@ -215,8 +259,25 @@ impl From<Denied> for Rejection {
             Denied::Wrong(_) => Reason::Unauth,
             Denied::Ambiguous(_) | Denied::NotAllowed => Reason::Forbidden,
         };
-        Self::new(reason).because(no.to_string())
+        Self { auth: Some(no.as_str()), ..Self::new(reason) }.because(no.to_string())
     }
+}
+
+impl From<capability::Denied> for Rejection {
+    fn from(no: capability::Denied) -> Self {
+        let reason = match no {
+            capability::Denied::Unauthorized(_) => Reason::Unauth,
+            capability::Denied::Forbidden(_) => Reason::Forbidden,
+        };
+        Self { auth: Some(no.as_str()), ..Self::new(reason) }.because(no.to_string())
+    }
+}
+
+/// Every word of `auth_failures_total{reason}`, so that each metric series exists from the start.
+pub fn auth_failures() -> impl Iterator<Item = &'static str> {
+    let unauthorized = capability::Unauthorized::ALL.into_iter().map(capability::Unauthorized::as_str);
+    let forbidden = capability::Forbidden::ALL.into_iter().map(capability::Forbidden::as_str);
+    Denied::WORDS.into_iter().chain(unauthorized).chain(forbidden)
 }
 
 #[cfg(test)]
@@ -236,6 +297,19 @@ mod tests {
     fn every_reason_has_a_word_of_its_own() {
         let words: std::collections::HashSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
         assert_eq!(words.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn every_failure_to_say_who_one_is_has_a_word_of_its_own() {
+        let words: Vec<_> = auth_failures().collect();
+        assert_eq!(words.iter().collect::<std::collections::HashSet<_>>().len(), words.len(), "{words:?}");
+        for no in [
+            Rejection::from(Denied::NotAllowed),
+            capability::Denied::from(capability::Forbidden::Path).into(),
+            capability::Denied::from(capability::Unauthorized::Missing).into(),
+        ] {
+            assert!(words.contains(&no.auth.unwrap()), "{no:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::access_log::Log;
 use crate::admission::Admission;
 use crate::admission::gather::Gathering;
 use crate::admission::overload::Readings;
+use crate::caps;
 use crate::clock;
 use crate::cluster::Surroundings;
 use crate::edge::guard::heads::Heads;
@@ -40,6 +41,8 @@ pub struct State {
     pub admission: Admission,
     /// What is read of bodies before their requests have a place.
     pub gathering: Arc<Gathering>,
+    /// What all decoders hold.
+    pub decoders: Arc<caps::Memory>,
     /// Whether writes are shed.
     pub pressure: Pressure,
     /// Every metric.
@@ -61,6 +64,7 @@ impl State {
             heads: Heads::new(snapshot.heads_total),
             admission: Admission::new(snapshot.admission, clock::now),
             gathering: Gathering::new(snapshot.gather_total),
+            decoders: Arc::default(),
             pressure: Pressure::new(snapshot.overload),
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics: Arc::clone(&around.metrics),
@@ -151,6 +155,7 @@ impl State {
     /// Brings the gauges that are read rather than counted up to date.
     pub fn refresh_gauges(&self) {
         let policy = self.snapshot.load();
+        self.metrics.decoder_memory.set(i64::try_from(self.decoders.used()).unwrap_or(i64::MAX));
         self.metrics.config_version.set(i64::try_from(policy.generation).unwrap_or(i64::MAX));
         for cluster in policy.clusters.values() {
             cluster.refresh_gauges(&self.metrics);

@@ -160,3 +160,8 @@ fn an_encoded_body_may_be_anything() {
 fn a_tls_client_may_begin_with_anything() {
     run("client_hello");
 }
+
+#[test]
+fn a_capability_may_be_anything() {
+    run("capability");
+}

@@ -46,6 +46,17 @@ impl Policy {
     }
 }
 
+/// What a turn of a guard came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// This may be forwarded.
+    Piece(Bytes),
+    /// About a step's worth of work was done, and there is more to do: let others have a turn.
+    Again,
+    /// All raw bytes are used up, and nothing waits.
+    Dry,
+}
+
 /// The guard of one body.
 #[derive(Debug)]
 pub struct Guard {
@@ -57,8 +68,12 @@ enum Way {
     /// Nothing is decoded.
     Pass,
     Through(Box<Decoding>),
-    /// It ended in a breach, and every further question has the same answer.
-    Over(Breach, u64),
+    /// It has ended, well or in a breach, and every further question has the same answer. The decoder is gone.
+    Over {
+        verdict: Result<(), Breach>,
+        decoded: u64,
+        forward_plain: bool,
+    },
 }
 
 impl Guard {
@@ -68,7 +83,7 @@ impl Guard {
     /// [`Breach::Unsupported`] when the route rejects encoded bodies.
     pub fn new(encoding: Encoding, mode: Mode, policy: Policy, memory: &Arc<Memory>) -> Result<Self, Breach> {
         let forward_plain = match mode {
-            Mode::Off => return Ok(Self { way: Way::Pass }),
+            Mode::Off => return Ok(Self::passing()),
             Mode::Reject if encoding != Encoding::Identity => return Err(Breach::Unsupported),
             Mode::Decode => true,
             Mode::Reject | Mode::Verify => false,
@@ -84,22 +99,46 @@ impl Guard {
         Ok(Self { way })
     }
 
-    /// Takes raw bytes from the front of `raw` and gives what may be forwarded for them: in [`Mode::Decode`] at most
-    /// 64 KiB of plain bytes, else `raw` as it came, once all of it is found good. `None` when `raw` is used up and
-    /// nothing waits: until then, call again with what is left in it.
+    /// A guard that looks at nothing.
+    pub fn passing() -> Self {
+        Self { way: Way::Pass }
+    }
+
+    /// Takes raw bytes from the front of `raw` and does some of the work that there is with them: no step of it is
+    /// larger than 64 KiB, and two are the most. What may be forwarded is in [`Mode::Decode`] at most 64 KiB of plain
+    /// bytes, else `raw` as it came, once all of it is found good. Call it with what is left in `raw` until it is
+    /// [`Turn::Dry`].
     ///
     /// # Errors
     /// A [`Breach`] of what was decoded; the same again from then on.
+    pub fn turn(&mut self, raw: &mut Bytes) -> Result<Turn, Breach> {
+        let turn = match &mut self.way {
+            Way::Pass if raw.is_empty() => Ok(Turn::Dry),
+            Way::Pass => Ok(Turn::Piece(std::mem::take(raw))),
+            Way::Over { verdict: Err(breach), .. } => Err(*breach),
+            Way::Over { .. } if raw.is_empty() => Ok(Turn::Dry),
+            // Whoever said that the body had ended was wrong.
+            Way::Over { .. } => Err(Breach::Malformed),
+            Way::Through(decoding) => decoding.turn(raw),
+        };
+        if let Err(breach) = &turn {
+            let breach = *breach;
+            self.end(Err(breach));
+        }
+        turn
+    }
+
+    /// As [`turn`](Self::turn), however much work it is: the next piece that may be forwarded, or `None` when `raw` is
+    /// used up and nothing waits.
+    ///
+    /// # Errors
+    /// As [`turn`](Self::turn).
     pub fn next_piece(&mut self, raw: &mut Bytes) -> Result<Option<Bytes>, Breach> {
-        match &mut self.way {
-            Way::Pass => Ok(Some(std::mem::take(raw)).filter(|piece| !piece.is_empty())),
-            Way::Over(breach, _) => Err(*breach),
-            Way::Through(decoding) => {
-                let next = if decoding.forward_plain { decoding.plain(raw) } else { decoding.verified(raw) };
-                if let Err(breach) = next {
-                    self.way = Way::Over(breach, decoding.decoded);
-                }
-                next
+        loop {
+            match self.turn(raw)? {
+                Turn::Piece(piece) => return Ok(Some(piece)),
+                Turn::Again => {}
+                Turn::Dry => return Ok(None),
             }
         }
     }
@@ -107,7 +146,7 @@ impl Guard {
     /// Takes a whole piece, and gives `sink` all that may be forwarded for it.
     ///
     /// # Errors
-    /// As [`next_piece`](Self::next_piece); what `sink` was given until then was good.
+    /// As [`turn`](Self::turn); what `sink` was given until then was good.
     pub fn take(&mut self, mut raw: Bytes, mut sink: impl FnMut(Bytes)) -> Result<(), Breach> {
         while let Some(piece) = self.next_piece(&mut raw)? {
             sink(piece);
@@ -115,32 +154,48 @@ impl Guard {
         Ok(())
     }
 
-    /// The body has ended. To be asked before its end is forwarded.
+    /// The body has ended. To be asked before its end is forwarded. The decoder is let go.
     ///
     /// # Errors
     /// [`Breach::Malformed`] when it was cut short, [`Breach::DecodedRatio`] when what came last was too much, or the
     /// breach that there was.
     // A body without a byte is none, whatever its head says: there is nothing that could be decoded.
     pub fn finish(&mut self) -> Result<(), Breach> {
-        match &self.way {
-            Way::Pass => Ok(()),
-            Way::Over(breach, _) => Err(*breach),
+        let verdict = match &self.way {
+            Way::Pass => return Ok(()),
+            Way::Over { verdict, .. } => return *verdict,
             Way::Through(decoding) => decoding.verdict(),
-        }
+        };
+        self.end(verdict);
+        verdict
     }
 
     /// Bytes that came out of the decoder, to be charged beside the raw ones; 0 where nothing is decoded.
     pub fn decoded(&self) -> u64 {
         match &self.way {
             Way::Pass => 0,
-            Way::Over(_, decoded) => *decoded,
+            Way::Over { decoded, .. } => *decoded,
             Way::Through(decoding) => decoding.decoded,
         }
     }
 
+    /// Whether anything is decoded at all.
+    pub fn decodes(&self) -> bool {
+        !matches!(self.way, Way::Pass)
+    }
+
     /// Whether the body is forwarded otherwise than it came, and the head must say so.
     pub fn rewrites(&self) -> bool {
-        matches!(&self.way, Way::Through(decoding) if decoding.forward_plain)
+        match &self.way {
+            Way::Pass => false,
+            Way::Over { forward_plain, .. } => *forward_plain,
+            Way::Through(decoding) => decoding.forward_plain,
+        }
+    }
+
+    fn end(&mut self, verdict: Result<(), Breach>) {
+        let (decoded, forward_plain) = (self.decoded(), self.rewrites());
+        self.way = Way::Over { verdict, decoded, forward_plain };
     }
 }
 
@@ -157,28 +212,46 @@ struct Decoding {
     bound: u64,
     /// The decoder may have more to give for what it has consumed of the present slice.
     draining: bool,
+    /// What is being verified, until all of it is.
+    piece: Bytes,
 }
 
 impl Decoding {
     fn new(decoder: Decoder, buffer: Buffer, policy: Policy, forward_plain: bool) -> Self {
-        Self { decoder, buffer, policy, forward_plain, raw: 0, decoded: 0, bound: SHORT, draining: false }
-    }
-
-    fn plain(&mut self, raw: &mut Bytes) -> Result<Option<Bytes>, Breach> {
-        while let Some(produced) = self.step(raw)? {
-            // Copied, so that a small piece does not pin a whole step.
-            let piece = self.buffer.bytes.get(..produced).unwrap_or_default();
-            if !piece.is_empty() {
-                return Ok(Some(Bytes::copy_from_slice(piece)));
-            }
+        let piece = Bytes::new();
+        Self {
+            decoder,
+            buffer,
+            policy,
+            forward_plain,
+            raw: 0,
+            decoded: 0,
+            bound: SHORT,
+            draining: false,
+            piece,
         }
-        Ok(None)
     }
 
-    fn verified(&mut self, raw: &mut Bytes) -> Result<Option<Bytes>, Breach> {
-        let piece = raw.clone();
-        while self.step(raw)?.is_some() {}
-        Ok(Some(piece).filter(|piece| !piece.is_empty()))
+    fn turn(&mut self, raw: &mut Bytes) -> Result<Turn, Breach> {
+        if !self.forward_plain && self.piece.is_empty() {
+            self.piece = raw.clone();
+        }
+        let mut work = 0;
+        while work < STEP {
+            let before = raw.len();
+            let Some(produced) = self.step(raw)? else {
+                let piece = std::mem::take(&mut self.piece);
+                return Ok(if piece.is_empty() { Turn::Dry } else { Turn::Piece(piece) });
+            };
+            if self.forward_plain && produced > 0 {
+                // Copied, so that a small piece does not pin a whole step.
+                let piece = self.buffer.bytes.get(..produced).unwrap_or_default();
+                return Ok(Turn::Piece(Bytes::copy_from_slice(piece)));
+            }
+            // At least 1, so that it comes to an end.
+            work += produced.max(before.saturating_sub(raw.len())).max(1);
+        }
+        Ok(Turn::Again)
     }
 
     /// One step of the decoder; says how much it left in the buffer, or `None` when it has nothing to go on.

@@ -21,8 +21,8 @@ mod tests;
 
 pub use body::BodyCap;
 pub use encoding::Encoding;
-pub use guard::Guard;
-pub use memory::Memory;
+pub use guard::{Guard, Turn};
+pub use memory::{Hoard, Memory};
 
 /// What a route does with an encoded body: `routes.*.decode` (config.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub(super) fn check_private_key(path: &Path) -> Result<(), String> {
 }
 
 /// config.md: a secret is a file (mode 0600 or 0400, else refused), never inline.
-fn open_secret(path: &Path) -> Result<File, String> {
+pub(super) fn open_secret(path: &Path) -> Result<File, String> {
     let file = File::open(path).map_err(|e| unreadable(path, &e))?;
     let mode = file.metadata().map_err(|e| unreadable(path, &e))?.permissions().mode() & 0o7777;
     if mode == 0o600 || mode == 0o400 {
@@ -58,7 +58,7 @@ fn read(file: File, path: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> String {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> String {
     format!("`{}` cannot be read ({}), name a file that is there and readable", path.display(), reason(error))
 }
 

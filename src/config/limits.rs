@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::decode::{self, DecodeLimits};
 use super::in_flight::MOST;
 use super::quota::{self, BURST, Cost, LARGEST_BURST, MOST_CONNECTIONS, Penalty, PerAddress, RATE};
 use super::rates::{ByteRate, Rate};
@@ -31,6 +32,8 @@ pub struct Limits {
     pub request: RequestLimits,
     /// Of one request's body.
     pub body: BodyLimits,
+    /// Of what that becomes when it is decoded.
+    pub decode: DecodeLimits,
     /// Of one HTTP/2 connection.
     pub http2: Http2Limits,
     /// Tokens that a request takes.
@@ -53,6 +56,7 @@ impl Default for Limits {
             penalty: Penalty::default(),
             request: RequestLimits::default(),
             body: BodyLimits::default(),
+            decode: DecodeLimits::default(),
             http2: Http2Limits::default(),
             cost: Cost::default(),
             principals: count(100_000),
@@ -193,6 +197,7 @@ pub(super) fn schema() -> Schema {
             "bounds of one body",
             section([key("max", "bytes as they arrive", size(0, LARGEST_BODY))]),
         ),
+        decode::limits_schema(),
         key(
             "http2",
             "bounds of one HTTP/2 connection",

@@ -19,7 +19,7 @@ use super::name::Name;
 use super::report::{Report, Spot};
 use super::schema::Schema;
 use super::tree::{self, Position};
-use super::{Config, ambiguity, include, references, safety, tenant, tenants, warnings};
+use super::{Config, ambiguity, capability, include, references, safety, tenant, tenants, warnings};
 
 /// A configuration that was found right, and what it came from.
 #[derive(Clone, Debug)]
@@ -120,6 +120,7 @@ fn judge(config: Config, mut origins: Origins, mut report: Report) -> Result<Loa
     ambiguity::check(&config, &origins, &mut report);
     tenants::check(&config, &origins, &mut report);
     safety::check(&config, &origins, &mut report);
+    capability::check(&config, &origins, &mut report);
     if !report.errors.is_empty() {
         return Err(Errors::sorted(report.errors));
     }

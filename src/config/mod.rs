@@ -16,8 +16,10 @@ mod admission;
 mod ambiguity;
 mod backends;
 mod balance;
+mod capability;
 mod cluster;
 mod conform;
+mod decode;
 mod expand;
 mod files;
 mod finding;
@@ -63,7 +65,9 @@ pub use self::address::{Address, DnsAddress, Network};
 pub use self::admission::{Admission, Degrade};
 pub use self::backends::{Backend, Backends, Discovery};
 pub use self::balance::{Balance, HashOn};
+pub use self::capability::{Capability, CapabilityKey, Demand, load_key, load_revoked};
 pub use self::cluster::{Cluster, ClusterProtocol, ClusterTls, ConnectionMode, Connections, Timeouts};
+pub use self::decode::{Decode, DecodeLimits};
 pub use self::finding::{Errors, Finding};
 pub use self::identify::{ApiKey, ClientCertificate, Digest, FieldValue, HeaderEvidence, Identify};
 pub use self::in_flight::InFlight;
@@ -110,6 +114,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Who pays; `anonymous` is always there.
     pub tenants: BTreeMap<Name, Tenant>,
+    /// Which tokens count, and where they are asked for.
+    pub capability: Capability,
     /// How much all requests together, one request and one connection may take.
     pub limits: Limits,
     /// Who is served first.
@@ -134,6 +140,7 @@ impl Default for Config {
             clusters: BTreeMap::from([(Name::fixed("objects"), Cluster::default())]),
             routes: route::default_routes(),
             tenants: tenant::with_anonymous(BTreeMap::new()),
+            capability: Capability::default(),
             limits: Limits::default(),
             admission: Admission::default(),
             degrade: Degrade::default(),
@@ -193,6 +200,7 @@ fn schema() -> Schema {
         key("clusters", "named sets of services", cluster::schema()),
         key("routes", "which requests go where", route::schema()),
         key("tenants", "who pays", tenant::schema()),
+        key("capability", "which tokens count, and where they are asked for", capability::schema()),
         key("limits", "how much all requests, one request and one connection may take", limits::schema()),
         key("admission", "who is served first", admission::schema()),
         key("degrade", "when writes are shed", admission::degrade_schema()),

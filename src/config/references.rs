@@ -34,6 +34,16 @@ pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
         let message = format!("is less than `admission.queue`, write at least {}", config.admission.queue);
         report.error(&spot, message);
     }
+    let decode = &config.limits.decode;
+    if decode.floor > decode.max {
+        let (floor, max) = (super::units::format_size(decode.floor), super::units::format_size(decode.max));
+        let at = main.key("limits").key("decode");
+        let at = if report.is_written(&at.key("floor")) { at.key("floor") } else { at.key("max") };
+        report.error(
+            &at,
+            format!("the floor of {floor} is past the cap of {max} on all decoded bytes, lower `floor` or raise `max`"),
+        );
+    }
     let http2 = &config.limits.http2;
     let needed = u64::from(http2.streams).saturating_mul(http2.stream_window);
     if http2.connection_window < needed {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::capability::{Demand, demand_schema};
+use super::decode::{self, Decode};
 use super::limits::{LARGEST_BODY, LONGEST, SHORTEST};
 use super::matching::{Authority, ExactPath, HostPattern, PathMatch, PathPrefix, PathTemplate};
 use super::name::{Method, NAME, Name};
@@ -43,6 +45,12 @@ pub struct Route {
     /// Bounds of the body.
     #[serde(default, skip_serializing_if = "RouteBody::is_unset")]
     pub body: RouteBody,
+    /// What it asks of its requests; `None` is `capability.mutations` for methods that mutate, else nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<Demand>,
+    /// What becomes of an encoded body.
+    #[serde(default)]
+    pub decode: Decode,
     /// What an encoded slash (`%2F`) in the path does.
     #[serde(default)]
     pub encoded_slash: EncodedSlash,
@@ -153,6 +161,8 @@ pub(super) fn default_routes() -> Vec<Route> {
         shed: Shed::WithWrites,
         timeout: None,
         body: RouteBody::default(),
+        capability: None,
+        decode: Decode::Verify,
         encoded_slash: EncodedSlash::Reject,
         host: None,
         strip_prefix: None,
@@ -185,6 +195,8 @@ pub(super) fn schema() -> Schema {
                 "bounds of the body",
                 section([key("max", "instead of limits.body.max", size(0, LARGEST_BODY))]),
             ),
+            key("capability", "whether requests bring a token", demand_schema()),
+            key("decode", "what becomes of an encoded body", decode::mode_schema()),
             key("encoded_slash", "what %2F in a path does", words(&["reject", "allow"])),
             key(
                 "host",

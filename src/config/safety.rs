@@ -27,6 +27,15 @@ pub enum Danger {
     /// `limits.body.max` past 1 MiB.
     #[serde(rename = "limits.body.max")]
     LimitsBodyMax,
+    /// `limits.decode.floor` past 64 KiB.
+    #[serde(rename = "limits.decode.floor")]
+    LimitsDecodeFloor,
+    /// `limits.decode.max` past 8 MiB.
+    #[serde(rename = "limits.decode.max")]
+    LimitsDecodeMax,
+    /// `limits.decode.ratio` past 10.
+    #[serde(rename = "limits.decode.ratio")]
+    LimitsDecodeRatio,
     /// `limits.in_flight` past 4096.
     #[serde(rename = "limits.in_flight")]
     LimitsInFlight,
@@ -42,6 +51,9 @@ impl Danger {
     fn name(self) -> &'static str {
         match self {
             Self::LimitsBodyMax => "limits.body.max",
+            Self::LimitsDecodeFloor => "limits.decode.floor",
+            Self::LimitsDecodeMax => "limits.decode.max",
+            Self::LimitsDecodeRatio => "limits.decode.ratio",
             Self::LimitsInFlight => "limits.in_flight",
             Self::LimitsRate => "limits.rate",
             Self::RoutesBodyMax => "routes.body.max",
@@ -54,13 +66,25 @@ pub(super) fn profile_schema() -> Schema {
 }
 
 pub(super) fn danger_schema() -> Schema {
-    list(words(&["limits.body.max", "limits.in_flight", "limits.rate", "routes.body.max"]))
+    list(words(&[
+        "limits.body.max",
+        "limits.decode.floor",
+        "limits.decode.max",
+        "limits.decode.ratio",
+        "limits.in_flight",
+        "limits.rate",
+        "routes.body.max",
+    ]))
 }
 
-// http.md §7: in-flight > 4096, rate > 2000/s, body > 1 MiB need the key's name in `danger_ok`.
+// http.md §7: in-flight > 4096, rate > 2000/s, body > 1 MiB, decode > 10 × or > 8 MiB need the key's name in
+// `danger_ok`. A higher floor lets small bodies grow more than 10 ×.
 const SAFE_BODY: u64 = 1 << 20;
+const SAFE_DECODE: u64 = 8 << 20;
+const SAFE_FLOOR: u64 = 64 << 10;
 const SAFE_IN_FLIGHT: u32 = 4096;
 const SAFE_RATE: u32 = 2000;
+const SAFE_RATIO: u32 = 10;
 
 /// Every bound that is weaker than is safe, and whether that is allowed.
 pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
@@ -75,6 +99,19 @@ pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
     if limits.body.max > SAFE_BODY {
         let spot = at.key("body").key("max");
         lift(Danger::LimitsBodyMax, &spot, format_size(limits.body.max), safe_body(), report);
+    }
+    let (decode, decode_at) = (&limits.decode, at.key("decode"));
+    if decode.floor > SAFE_FLOOR {
+        let (value, safe) = (format_size(decode.floor), format_size(SAFE_FLOOR));
+        lift(Danger::LimitsDecodeFloor, &decode_at.key("floor"), value, safe, report);
+    }
+    if decode.max > SAFE_DECODE {
+        let (value, safe) = (format_size(decode.max), format_size(SAFE_DECODE));
+        lift(Danger::LimitsDecodeMax, &decode_at.key("max"), value, safe, report);
+    }
+    if decode.ratio.get() > SAFE_RATIO {
+        let (value, safe) = (decode.ratio.to_string(), SAFE_RATIO.to_string());
+        lift(Danger::LimitsDecodeRatio, &decode_at.key("ratio"), value, safe, report);
     }
     if limits.in_flight.get() > SAFE_IN_FLIGHT {
         let (value, safe) = (limits.in_flight.to_string(), SAFE_IN_FLIGHT.to_string());

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use super::*;
 
+mod capability;
 mod files;
 mod meaning;
 mod shipped;

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::Config;
+use super::decode::Decode;
 use super::listener::Listener;
 use super::load::Origins;
-use super::name::Method;
 use super::report::{Report, Spot};
-use super::route::Route;
+use super::{Config, capability};
 
 pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
     for (listener, spot) in config.listeners.iter().zip(&origins.listeners) {
         let writes = config.routes.iter().find(|route| {
             let listeners = &route.matches.listener;
-            takes_writes(route) && (listeners.is_empty() || listeners.contains(&listener.name))
+            capability::takes_open_writes(config, route)
+                && (listeners.is_empty() || listeners.contains(&listener.name))
         });
         if let Some(route) = writes.filter(|_| !listener.address.is_local()) {
             let message = format!(
@@ -30,9 +30,17 @@ pub(super) fn check(config: &Config, origins: &Origins, report: &mut Report) {
             }
         }
     }
+    capability::warn(config, origins, report);
     if !config.admin.address.is_local() {
         let message = "the control surface is reachable from other machines, keep it on loopback";
         report.warn(&Spot::root(0).key("admin").key("address"), message);
+    }
+    for (route, spot) in config.routes.iter().zip(&origins.routes) {
+        if route.decode == Decode::Off {
+            let message =
+                "encoded bodies are forwarded unseen, whatever they become when the service decodes them";
+            report.warn(&spot.key("decode"), message);
+        }
     }
     check_rates(config, report);
     check_header_evidence(config, origins, report);
@@ -74,8 +82,4 @@ fn check_header_evidence(config: &Config, origins: &Origins, report: &mut Report
             }
         }
     }
-}
-
-fn takes_writes(route: &Route) -> bool {
-    route.matches.methods.is_empty() || route.matches.methods.iter().any(Method::mutates)
 }

@@ -16,7 +16,7 @@ use prometheus::{
 
 use self::tenants::Families;
 pub use self::tenants::TenantMetrics;
-use crate::rejection::Reason;
+use crate::rejection::{Reason, auth_failures};
 use crate::tls::Failure;
 
 /// A request's method as a label: the ones HTTP knows, or `OTHER`.
@@ -96,8 +96,12 @@ impl ReloadResult {
 }
 
 /// Statuses whose counters are kept at hand; others are looked up.
-const COMMON: [u16; 20] =
-    [200, 201, 204, 206, 301, 302, 304, 400, 403, 404, 405, 413, 416, 422, 429, 499, 500, 502, 503, 504];
+const COMMON: [u16; 21] =
+    [200, 201, 204, 206, 301, 302, 304, 400, 403, 404, 405, 413, 415, 416, 422, 429, 499, 500, 502, 503, 504];
+
+/// Why an encoded body is refused.
+const OF_ENCODED: [Reason; 5] =
+    [Reason::Unsupported, Reason::DecodedRatio, Reason::DecodedCap, Reason::Malformed, Reason::Degraded];
 
 /// What one route counts, with its series at hand so that a request looks nothing up.
 pub struct RouteMetrics {
@@ -145,8 +149,12 @@ pub struct Metrics {
     rejected: IntCounterVec,
     read_before: IntCounterVec,
     http2_cut: IntCounterVec,
+    auth_failures: IntCounterVec,
     busy: IntCounterVec,
+    decoded_reject: IntCounterVec,
     tenants: Families,
+    /// `gateway_decoder_memory_bytes`: what the decoders of encoded bodies hold.
+    pub decoder_memory: IntGauge,
     /// `gateway_degraded`: 1 while writes are shed.
     pub degraded: IntGauge,
     /// `integrity_fail_total`: objects whose bytes were not what their address says.
@@ -207,11 +215,23 @@ impl Metrics {
                 "Connections of HTTP/2 that were cut, by reason.",
                 &["reason"],
             )?,
+            auth_failures: counters(
+                &registry,
+                "auth_failures_total",
+                "Requests whose evidence was wrong, missing or not enough, by reason.",
+                &["reason"],
+            )?,
             busy: counters(
                 &registry,
                 "busy_rejections_total",
                 "Requests that found no place in flight, by route.",
                 &["route"],
+            )?,
+            decoded_reject: counters(
+                &registry,
+                "decoded_reject_total",
+                "Requests refused for what their encoded body is or becomes, by reason.",
+                &["reason"],
             )?,
             tenants: Families {
                 exhaustions: counters(
@@ -228,6 +248,13 @@ impl Metrics {
                     &["tenant"],
                 )?,
             },
+            decoder_memory: register(
+                &registry,
+                IntGauge::new(
+                    "gateway_decoder_memory_bytes",
+                    "What the decoders of encoded bodies hold, of limits.decode.memory_total.",
+                )?,
+            )?,
             degraded: register(&registry, IntGauge::new("gateway_degraded", "1 while writes are shed.")?)?,
             integrity_fail: register(
                 &registry,
@@ -294,9 +321,15 @@ impl Metrics {
         for why in Failure::ALL {
             drop(metrics.tls_failures.with_label_values(&[why.as_str()]));
         }
+        for word in auth_failures() {
+            drop(metrics.auth_failures.with_label_values(&[word]));
+        }
         for reason in Reason::ALL {
             drop(metrics.rejected.with_label_values(&[reason.as_str()]));
             drop(metrics.read_before.with_label_values(&[reason.as_str()]));
+        }
+        for reason in OF_ENCODED {
+            drop(metrics.decoded_reject.with_label_values(&[reason.as_str()]));
         }
         Ok(Arc::new(metrics))
     }
@@ -354,6 +387,16 @@ impl Metrics {
     /// Counts a connection of HTTP/2 that was cut. `reason` is one of a few words of the code's.
     pub fn on_http2_cut(&self, reason: &'static str) {
         self.http2_cut.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a request that failed to say who it is from, or was not allowed: one of [`auth_failures`].
+    pub fn on_auth_failure(&self, word: &'static str) {
+        self.auth_failures.with_label_values(&[word]).inc();
+    }
+
+    /// Counts a rejection of an encoded body, beside [`on_rejection`](Self::on_rejection).
+    pub fn on_encoded_rejection(&self, reason: Reason) {
+        self.decoded_reject.with_label_values(&[reason.as_str()]).inc();
     }
 
     /// Counts a reload.

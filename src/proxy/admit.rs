@@ -1,31 +1,33 @@
 //! The way of a request, cheapest question first (http.md §1). Nothing is sent upstream before the last line, and not one
 //! byte of a body is read before the quota has said yes.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use http::{Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::body::UploadGate;
 use super::correlation::CorrelationId;
 use super::ctx::{Admitted, InFlight, RequestCtx, Stage};
 use super::fields::{self, Origin, Scheme};
 use super::gather::{self, Failed};
 use super::meter::Meter;
 use super::peer::Repeats;
-use super::{Gateway, queue, respond};
+use super::upload::UploadGate;
+use super::{Gateway, prove, queue, respond};
+use crate::caps::{self, Breach, Mode};
 use crate::edge::Connection;
 use crate::object::{self, Address};
-use crate::quota::Ask;
+use crate::quota::{Ask, Budgets, Exhausted, Taken};
 use crate::rejection::{Reason, Rejection};
 use crate::route::{NoMatch, target};
 use crate::snapshot::{Kind, ListenerPolicy, Route, Snapshot, Tenant};
 use crate::tenant::client::{Client, Speaker};
 use crate::tenant::proxy_protocol::Source;
-use crate::tenant::{Evidence, Principal};
+use crate::tenant::{Evidence, Identity, Principal};
 use crate::tls::Secured;
 use crate::{admin, clock, metrics};
 
@@ -80,11 +82,31 @@ async fn admit(
 ) -> Result<Box<Admitted>, Failed> {
     let head = session.req_header();
     let (route, object) = find(gw, policy, head, ctx)?; // where to
-    let who = identify(gw, policy, listener, head, ctx)?; // 1 who
-    route.tenants.check(who.index).map_err(Rejection::from)?;
-    take_tokens(gw, policy, &who, &head.method, ctx).await?; // 2 how often
+    let claims = prove::claims(route, head)?;
+    let connection = ctx.connection.clone();
+    let (client, evidence) = evidence(gw, listener, head, ctx.peer, connection.as_deref());
+    // http.md §2: a request with a token that its route will verify is charged to its address alone until then.
+    let known = if claims {
+        take_tokens_of_address(gw, policy, client, &head.method, ctx).await?;
+        None
+    } else {
+        let identity = policy.identifier.identify(&evidence).map_err(Rejection::from)?; // 1 who
+        let who = Who::new(policy, route, identity, client, ctx)?;
+        take_tokens(gw, policy, &who, &head.method, ctx).await?; // 2 how often
+        Some(who)
+    };
     check_pressure(gw, route, &head.method)?; //   writes are shed first
-    let mut gate = check_caps(route, object, head)?; // 3 how much
+    let mut gate = check_caps(gw, route, object, head)?; // 3 how much
+    let mut who = match known {
+        Some(who) => who,
+        None => {
+            let proven = prove::verify(policy, &evidence, object, head, ctx)?; // 1 who, proven
+            let who = Who::new(policy, route, proven.identity, client, ctx)?;
+            let who = Who { within: Some(proven.budgets), token: proven.token, ..who };
+            take_tokens(gw, policy, &who, &head.method, ctx).await?; //   its own quota
+            who
+        }
+    };
     let route = Arc::clone(route);
     let host = host_of(head)?.to_owned();
     let spoken_for = ctx.connection.as_ref().and_then(|connection| connection.proxied);
@@ -95,8 +117,17 @@ async fn admit(
     let scheme = Scheme::of(ctx.connection.as_deref());
     let origin = Origin { peer, scheme, trusted: who.client.trusted };
     fields::prepare(session.req_header_mut(), &host, origin, &ctx.correlation)?;
+    if gate.rewrites() {
+        fields::on_rewritten(session.req_header_mut());
+    }
+    let meter = Meter::of(&gw.state.quotas, &who.tenant, who.within.take().unwrap_or_default());
     // A small body takes no place while it arrives.
-    let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await?;
+    let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await;
+    if let Some(meter) = &meter {
+        // What a body became has been worked for, whatever comes of it.
+        meter.count(gate.due());
+    }
+    let gathered = gathered?;
     let permit = queue::enter(gw, session, &route, &who, ctx).await?; // 4 who first
     let uploading = gathered.as_ref().map(|gathered| gathered.took).unwrap_or_default();
     Ok(Box::new(Admitted {
@@ -108,7 +139,8 @@ async fn admit(
         _inflight: InFlight::new(&route.metrics.inflight),
         drain: Arc::clone(&gw.state.drain),
         tenant_id: who.tenant.id,
-        meter: Meter::of(&gw.state.quotas, &who.tenant),
+        meter,
+        token: who.token,
         policy: Arc::clone(policy),
         route,
         gate,
@@ -152,12 +184,32 @@ fn to_origin_form(head: &mut RequestHeader) -> Result<(), Rejection> {
     head.set_raw_path(&origin).map_err(|_| malformed("the target is no path"))
 }
 
-/// Who asks, as far as it is cheap to say.
+/// Who asks.
 pub(super) struct Who {
     pub tenant: Arc<Tenant>,
-    index: crate::tenant::TenantIndex,
     pub principal: Principal,
     client: Client,
+    /// By a capability: its budgets. The address has paid already.
+    within: Option<Budgets>,
+    /// The field that the capability came in.
+    token: Option<HeaderValue>,
+}
+
+impl Who {
+    fn new(
+        policy: &Snapshot,
+        route: &Route,
+        identity: Identity,
+        client: Client,
+        ctx: &mut RequestCtx,
+    ) -> Result<Self, Rejection> {
+        let tenant = policy.tenant(identity.tenant).ok_or(Rejection::new(Reason::Internal))?;
+        tenant.metrics.on_request();
+        ctx.tenant = Some(Arc::clone(tenant));
+        route.tenants.check(identity.tenant)?;
+        let principal = identity.principal;
+        Ok(Self { tenant: Arc::clone(tenant), principal, client, within: None, token: None })
+    }
 }
 
 fn find<'a>(
@@ -196,16 +248,15 @@ fn find<'a>(
 }
 
 // http.md §2: the ladder of evidence.
-fn identify(
-    gw: &Gateway,
-    policy: &Snapshot,
+fn evidence<'a>(
+    gw: &'a Gateway,
     listener: &ListenerPolicy,
-    head: &RequestHeader,
-    ctx: &mut RequestCtx,
-) -> Result<Who, Rejection> {
-    let connection = ctx.connection.as_deref();
+    head: &'a RequestHeader,
+    peer: Option<SocketAddr>,
+    connection: Option<&'a Connection>,
+) -> (Client, Evidence<'a>) {
     let proxied = connection.and_then(|connection| connection.proxied);
-    let speaker = Speaker::new(ctx.peer.map(|peer| peer.ip()), proxied, &listener.trusted);
+    let speaker = Speaker::new(peer.map(|peer| peer.ip()), proxied, &listener.trusted);
     let client = speaker.client(&head.headers, &listener.trusted);
     let tls = connection.and_then(|connection| connection.tls.as_ref());
     let evidence = Evidence {
@@ -216,14 +267,10 @@ fn identify(
         address: client.address,
         ..Evidence::new(&gw.listener, &head.headers)
     };
-    let identity = policy.identifier.identify(&evidence)?;
-    let tenant = policy.tenant(identity.tenant).ok_or(Rejection::new(Reason::Internal))?;
-    tenant.metrics.on_request();
-    ctx.tenant = Some(Arc::clone(tenant));
-    Ok(Who { tenant: Arc::clone(tenant), index: identity.tenant, principal: identity.principal, client })
+    (client, evidence)
 }
 
-// http.md §2: all buckets are asked, then all are debited or none. A connection that goes on asking is held.
+// http.md §2: all buckets are asked, then all are debited or none.
 async fn take_tokens(
     gw: &Gateway,
     policy: &Snapshot,
@@ -237,8 +284,12 @@ async fn take_tokens(
         principal: &who.principal,
         cost: policy.costs.of(metrics::Method::of(method)),
     };
-    let address: Option<IpAddr> = who.client.address;
-    let mut no = match gw.state.quotas.take(address, &ask, ctx.started) {
+    let (quotas, address) = (&gw.state.quotas, who.client.address);
+    let taken = match &who.within {
+        None => quotas.take(address, &ask, ctx.started),
+        Some(budgets) => quotas.take_within(budgets, &ask, ctx.started),
+    };
+    let no = match taken {
         Ok(taken) => {
             if taken.shadowed.is_some() {
                 who.tenant.metrics.on_exhausted();
@@ -246,30 +297,59 @@ async fn take_tokens(
             if let Some(connection) = &ctx.connection {
                 connection.penalty.on_passed();
             }
-            ctx.facts.quota = taken.own;
+            ctx.facts.quota = taken.own.or(ctx.facts.quota);
             return Ok(());
         }
         Err(no) => no,
     };
     who.tenant.metrics.on_exhausted();
+    let look = |now| match &who.within {
+        None => quotas.look(address, &ask, now),
+        Some(budgets) => quotas.look_within(budgets, &ask, now),
+    };
+    Err(hold(policy, who.client, ctx, no, look).await)
+}
+
+// http.md §2: so a forged token spends nobody else's quota, and a flood of them stops before the cryptography.
+async fn take_tokens_of_address(
+    gw: &Gateway,
+    policy: &Snapshot,
+    client: Client,
+    method: &Method,
+    ctx: &mut RequestCtx,
+) -> Result<(), Rejection> {
+    let Some(address) = client.address else { return Ok(()) };
+    let (quotas, cost) = (&gw.state.quotas, policy.costs.of(metrics::Method::of(method)));
+    match quotas.take_of_address(address, cost, ctx.started) {
+        Ok(taken) => {
+            ctx.facts.quota = taken.own;
+            Ok(())
+        }
+        Err(no) => Err(hold(policy, client, ctx, no, |now| quotas.look_of_address(address, cost, now)).await),
+    }
+}
+
+/// A connection that goes on asking is held.
+async fn hold(
+    policy: &Snapshot,
+    client: Client,
+    ctx: &RequestCtx,
+    mut no: Exhausted,
+    look: impl Fn(Instant) -> Result<Taken, Exhausted>,
+) -> Rejection {
     // http.md §2: trusted peers are exempt from the penalty box.
-    let boxed = ctx.connection.as_ref().filter(|_| !who.client.trusted);
+    let boxed = ctx.connection.as_ref().filter(|_| !client.trusted);
     if let Some(delay) = boxed.and_then(|connection| connection.penalty.on_refused(&policy.penalty)) {
         tokio::time::sleep(delay).await;
         // Retry-After of a held 429 is computed when it is sent.
-        no = gw
-            .state
-            .quotas
-            .look(address, &ask, clock::now())
-            .err()
-            .unwrap_or(crate::quota::Exhausted { retry_after: std::time::Duration::ZERO, ..no });
+        no = look(clock::now()).err().unwrap_or(Exhausted { retry_after: Duration::ZERO, ..no });
     }
-    Err(no.into())
+    no.into()
 }
 
 // http.md §4: writes go first; reads go on.
 fn check_pressure(gw: &Gateway, route: &Route, method: &Method) -> Result<(), Rejection> {
-    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    if !prove::mutates(method) {
         return Ok(());
     }
     match gw.state.pressure.sheds(route.cluster_number, route.shed) {
@@ -278,15 +358,30 @@ fn check_pressure(gw: &Gateway, route: &Route, method: &Method) -> Result<(), Re
     }
 }
 
-fn check_caps(route: &Route, object: Option<Address>, head: &RequestHeader) -> Result<UploadGate, Rejection> {
-    let gate = match route.kind {
-        Kind::Object if matches!(head.method, Method::PUT | Method::POST) => {
-            UploadGate::object(route.body_max, object)
-        }
-        _ => UploadGate::new(route.body_max),
-    };
-    gate.check_declared(respond::declared_length(&head.headers))?;
-    Ok(gate)
+// http.md §1 step 5: a declared length over the cap; an encoding that is not known, or more than one.
+fn check_caps(
+    gw: &Gateway,
+    route: &Route,
+    object: Option<Address>,
+    head: &RequestHeader,
+) -> Result<UploadGate, Rejection> {
+    let fields = head.headers.get_all(header::CONTENT_ENCODING);
+    let declared = respond::declared_length(&head.headers);
+    let encoding = caps::check_head(&route.caps, declared, fields.iter().map(http::HeaderValue::as_bytes))
+        .map_err(|breach| refused(breach, route))?;
+    let gate = UploadGate::new(&route.caps, encoding, &gw.state.decoders)?;
+    Ok(match route.kind {
+        Kind::Object if matches!(head.method, Method::PUT | Method::POST) => gate.hashing(object),
+        _ => gate,
+    })
+}
+
+fn refused(breach: Breach, route: &Route) -> Rejection {
+    let mut no = Rejection::from(breach);
+    if breach == Breach::Unsupported && route.caps.mode == Mode::Reject {
+        no.accept_encoding = Some("identity");
+    }
+    no
 }
 
 // http.md §7: heads 64 KiB, 100 fields, 8 KiB of URI.

@@ -1,5 +1,6 @@
-//! The body gate of a request, both directions: what is counted, capped, hashed and held back, whichever way the
-//! bytes go up. The relay and Pingora's body filters feed the same two types.
+//! What is held of bodies: a request's, so that it can be repeated, and what of an answer waits for its END. What of a
+//! request may pass at all is the [`upload`](super::upload) gate's to say. The relay and Pingora's body filters feed the
+//! same types.
 //!
 //! Nothing here reads or writes: bytes in, a verdict out.
 
@@ -7,81 +8,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::object::{Address, Download, Upload, address_of_answer};
-use crate::rejection::{Reason, Rejection};
+use crate::object::{Address, Download, address_of_answer};
 
 /// How much of a consumed body is held so that the request can be repeated (http.md §7).
 pub(super) const HOLD: usize = 64 * 1024;
-
-/// The request's body on its way up.
-pub(super) struct UploadGate {
-    max: u64,
-    seen: u64,
-    digest: Option<Digest>,
-}
-
-struct Digest {
-    hash: Upload,
-    named: Option<Address>,
-}
-
-impl UploadGate {
-    /// A gate that lets `max` bytes pass.
-    pub(super) fn new(max: u64) -> Self {
-        Self { max, seen: 0, digest: None }
-    }
-
-    /// A gate for an object upload: hashes what passes, and holds it against the address in the path if there is
-    /// one.
-    pub(super) fn object(max: u64, named: Option<Address>) -> Self {
-        Self { max, seen: 0, digest: Some(Digest { hash: Upload::new(), named }) }
-    }
-
-    /// Body bytes that came.
-    pub(super) fn seen(&self) -> u64 {
-        self.seen
-    }
-
-    /// Checks a declared length before a byte is read.
-    pub(super) fn check_declared(&self, declared: Option<u64>) -> Result<(), Rejection> {
-        match declared {
-            Some(length) if length > self.max => Err(Reason::BodyCap.into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Counts a piece; a piece that crosses the cap does not pass.
-    pub(super) fn take(&mut self, piece: &[u8]) -> Result<(), Rejection> {
-        self.seen = self.seen.saturating_add(piece.len() as u64);
-        if self.seen > self.max {
-            return Err(Reason::BodyCap.into());
-        }
-        if let Some(digest) = &mut self.digest {
-            digest.hash.update(piece);
-        }
-        Ok(())
-    }
-
-    /// The body is complete. Called before END goes up, so that a wrong object is never stored (http.md §3).
-    pub(super) fn finish(&mut self) -> Result<(), Rejection> {
-        match &self.digest {
-            Some(Digest { hash, named: Some(named) }) if hash.address() != *named => {
-                Err(Reason::DigestMismatch.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether this is an object's upload.
-    pub(super) fn hashes(&self) -> bool {
-        self.digest.is_some()
-    }
-
-    /// What the backend must have named the object: the digest of what passed.
-    pub(super) fn address(&self) -> Option<Address> {
-        self.digest.as_ref().map(|digest| digest.hash.address())
-    }
-}
 
 /// What was consumed of a request's body, as long as all of it is held: repeats the request on another backend.
 pub(super) struct Held {
@@ -208,32 +138,6 @@ pub(super) struct Mismatch;
 mod tests {
     use super::*;
 
-    fn address_of(bytes: &[u8]) -> Address {
-        let mut upload = Upload::new();
-        upload.update(bytes);
-        upload.address()
-    }
-
-    #[test]
-    fn the_cap_is_the_last_byte_that_passes() {
-        let mut gate = UploadGate::new(10);
-        assert!(gate.check_declared(Some(10)).is_ok());
-        assert_eq!(gate.check_declared(Some(11)).unwrap_err().reason, Reason::BodyCap);
-        assert!(gate.take(&[0; 6]).is_ok());
-        assert!(gate.take(&[0; 4]).is_ok());
-        assert_eq!(gate.take(&[0; 1]).unwrap_err().reason, Reason::BodyCap);
-    }
-
-    #[test]
-    fn an_upload_under_another_name_than_its_own_is_refused_at_its_end() {
-        for (named, fits) in [(address_of(b"hello"), true), (address_of(b"other"), false)] {
-            let mut gate = UploadGate::object(100, Some(named));
-            gate.take(b"hel").unwrap();
-            gate.take(b"lo").unwrap();
-            assert_eq!(gate.finish().is_ok(), fits);
-        }
-    }
-
     #[test]
     fn a_body_is_held_whole_or_not_at_all() {
         let mut held = Held::new();
@@ -257,7 +161,7 @@ mod tests {
     #[test]
     fn an_objects_last_piece_waits_for_its_digest() {
         for (sent, fits) in [(&b"hello"[..], true), (b"hellO", false), (b"hell", false), (b"hello!", false)] {
-            let mut gate = DownloadGate::verified(None, address_of(b"hello"));
+            let mut gate = DownloadGate::verified(None, Address::of(b"hello"));
             let mut passed = Vec::new();
             for byte in sent {
                 passed.extend(gate.take(Bytes::copy_from_slice(&[*byte])).unwrap());

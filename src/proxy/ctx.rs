@@ -4,16 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Version;
+use http::{HeaderValue, Version};
 use prometheus::IntGauge;
 
-use super::body::{DownloadGate, UploadGate};
+use super::body::DownloadGate;
 use super::correlation::CorrelationId;
 use super::fields::Scheme;
 use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
 use super::unread;
+use super::upload::UploadGate;
 use crate::admission::Permit;
 use crate::edge::guard::progress::Pace;
 use crate::edge::{Connection, Drain};
@@ -21,6 +22,7 @@ use crate::object::Address;
 use crate::quota::{Level, Which};
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::{Route, Snapshot, Tenant};
+use crate::tenant::capability::IdentifierHash;
 
 /// Pingora's per-request context.
 pub struct RequestCtx {
@@ -58,6 +60,8 @@ pub(super) struct Admitted {
     pub repeats: Repeats,
     /// The object that the path names.
     pub object: Option<Address>,
+    /// The field of its capability, when that was verified.
+    pub token: Option<HeaderValue>,
     /// What the backend knows the tenant by.
     pub tenant_id: u128,
     /// What was read of the body before there was a place: all of it.
@@ -94,6 +98,8 @@ pub(super) struct Facts {
     pub read_before: u64,
     /// How long it waited for its place.
     pub queued: Option<Duration>,
+    /// What the identifier of its capability hashes to, once that is known to be genuine.
+    pub capability: Option<IdentifierHash>,
     /// The tightest of the client's own quotas.
     pub quota: Option<(Which, Level)>,
     pub upstream_since: Option<Instant>,

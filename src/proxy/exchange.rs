@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::Sleep;
 
-use super::body::{DownloadGate, Held, UploadGate};
+use super::body::{DownloadGate, Held};
 use super::downstream::{Broken, Downstream, FromClient};
 use super::meter::Meter;
 use super::trouble::Trouble;
+use super::upload::UploadGate;
 use crate::bhttp::ResponseHead;
+use crate::caps::Turn;
 use crate::clock;
 use crate::cluster::OapStream;
 use crate::oap::{Incoming, Sent, StreamFailure};
@@ -93,8 +95,13 @@ pub(super) struct Exchange<'a, 's> {
     pub(super) meter: Option<&'a Meter>,
     bounds: Bounds,
     sleep: Pin<&'s mut Sleep>,
+    /// What was read of the body before, and has still to go through the gate.
+    gathered: VecDeque<Bytes>,
+    /// All of the body has been given to the gate.
+    came_whole: bool,
     replay: VecDeque<Bytes>,
     sending: Option<(Bytes, bool)>,
+    /// All of it has come out of the gate.
     read_whole: bool,
     end_sent: bool,
     owed: u32,
@@ -114,7 +121,7 @@ impl<'a, 's> Exchange<'a, 's> {
         sleep: Pin<&'s mut Sleep>,
         now: Instant,
     ) -> Self {
-        let read_whole = down.body_is_over();
+        let over = down.body_is_over();
         Self {
             down,
             gate,
@@ -123,9 +130,11 @@ impl<'a, 's> Exchange<'a, 's> {
             meter: None,
             bounds,
             sleep,
+            gathered: VecDeque::new(),
+            came_whole: over,
             replay: VecDeque::new(),
             sending: None,
-            read_whole,
+            read_whole: over,
             end_sent: false,
             owed: 0,
             next: None,
@@ -136,20 +145,11 @@ impl<'a, 's> Exchange<'a, 's> {
         }
     }
 
-    /// Begins with a body that has been read already, through the gate.
+    /// Begins with a body that has been read already.
     pub(super) fn begin_with(&mut self, pieces: VecDeque<Bytes>) {
-        for piece in &pieces {
-            self.held.push(piece);
-            self.count(piece);
-        }
-        self.replay = pieces;
-        self.read_whole = true;
-    }
-
-    fn count(&self, piece: &Bytes) {
-        if let Some(meter) = self.meter {
-            meter.count(piece.len());
-        }
+        self.came_whole = pieces.is_empty();
+        self.read_whole = self.came_whole;
+        self.gathered = pieces;
     }
 
     /// Waits for the first piece of the request's body, so that it leaves in one write with the head. Counted and
@@ -294,7 +294,7 @@ impl<'a, 's> Exchange<'a, 's> {
             (Incoming::Data { bytes, credit }, Some(answer)) => {
                 self.owed = self.owed.saturating_add(credit);
                 if let Some(meter) = self.meter {
-                    meter.count(bytes.len());
+                    meter.count(bytes.len() as u64);
                 }
                 match answer.take(bytes) {
                     Ok(Some(piece)) => return Some(Step::Pass(piece, false)),
@@ -334,6 +334,9 @@ impl<'a, 's> Exchange<'a, 's> {
             return match up.poll_send(cx, piece, *last) {
                 Poll::Ready(sent) => {
                     // Closed: the answer has ended early. The rest of the body is not wanted.
+                    if sent == Sent::Closed {
+                        self.gate.let_go();
+                    }
                     self.end_sent = *last || sent == Sent::Closed;
                     self.sending = None;
                     self.blocked = None;
@@ -360,12 +363,61 @@ impl<'a, 's> Exchange<'a, 's> {
         self.poll_read(cx)
     }
 
-    /// Reads one piece of the request's body through the gate.
+    /// Gets one piece of the request's body through the gate.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fail>> {
-        let (piece, last) = match self.down.poll_body(cx) {
-            Poll::Ready(Ok(FromClient::Piece(piece, last))) => (piece, last),
-            Poll::Ready(Ok(FromClient::End)) => (Bytes::new(), true),
-            Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken.into())),
+        loop {
+            let turn = self.gate.turn();
+            self.charge();
+            match turn {
+                Ok(Turn::Piece(piece)) => return Poll::Ready(self.pass_up(piece)),
+                // Decoding has its turns, and so have the others on this thread.
+                Ok(Turn::Again) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(Turn::Dry) if self.came_whole => return Poll::Ready(self.pass_up(Bytes::new())),
+                Ok(Turn::Dry) => {}
+                Err(no) => return Poll::Ready(Err(Fail::Rejected(no))),
+            }
+            let (piece, last) = match self.poll_piece(cx) {
+                Poll::Ready(Ok(piece)) => piece,
+                Poll::Ready(Err(fail)) => return Poll::Ready(Err(fail)),
+                Poll::Pending => return Poll::Pending,
+            };
+            self.came_whole = last;
+            if let Err(no) = self.gate.take(piece) {
+                return Poll::Ready(Err(Fail::Rejected(no)));
+            }
+        }
+    }
+
+    /// Takes what came out of the gate to be sent. END goes with the last of it, if that can be known.
+    fn pass_up(&mut self, piece: Bytes) -> Result<(), Fail> {
+        let last = self.came_whole && (self.gate.is_dry() || piece.is_empty());
+        if last {
+            self.gate.finish().map_err(Fail::Rejected)?;
+        }
+        self.held.push(&piece);
+        self.read_whole = last;
+        self.sending = Some((piece, last));
+        Ok(())
+    }
+
+    fn charge(&mut self) {
+        if let Some(meter) = self.meter {
+            meter.count(self.gate.due());
+        }
+    }
+
+    /// Takes the next piece of the request's body as it came.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Bytes, bool), Fail>> {
+        if let Some(piece) = self.gathered.pop_front() {
+            return Poll::Ready(Ok((piece, self.gathered.is_empty())));
+        }
+        let piece = match self.down.poll_body(cx) {
+            Poll::Ready(Ok(FromClient::Piece(piece, last))) => Ok((piece, last)),
+            Poll::Ready(Ok(FromClient::End)) => Ok((Bytes::new(), true)),
+            Poll::Ready(Err(broken)) => Err(broken.into()),
             Poll::Pending => {
                 if self.client_awaited.is_none() {
                     self.client_awaited = Some(clock::now());
@@ -377,15 +429,7 @@ impl<'a, 's> Exchange<'a, 's> {
             // http.md §7: the time that the client itself needs to upload is excepted.
             self.bounds.deadline += clock::now().saturating_duration_since(since);
         }
-        let verdict = self.gate.take(&piece).and_then(|()| if last { self.gate.finish() } else { Ok(()) });
-        if let Err(no) = verdict {
-            return Poll::Ready(Err(Fail::Rejected(no)));
-        }
-        self.held.push(&piece);
-        self.count(&piece);
-        self.read_whole = last;
-        self.sending = Some((piece, last));
-        Poll::Ready(Ok(()))
+        Poll::Ready(piece)
     }
 
     /// Fires when one of the bounds is crossed.

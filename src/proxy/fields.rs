@@ -72,6 +72,19 @@ pub fn prepare(
     forwarded(head, host, origin)
 }
 
+/// Takes off what told of a body that is forwarded plain instead: its coding, and the digests of what it was.
+/// `content-length` stays: the body still comes framed by it.
+pub fn on_rewritten(head: &mut RequestHeader) {
+    for name in OF_ENCODED {
+        if head.headers.contains_key(name) {
+            drop(head.remove_header(name));
+        }
+    }
+}
+
+// RFC 9110 §8.4; RFC 9530 §2, §3; and what came before that: RFC 3230 §4.3.2, RFC 2616 §14.15.
+const OF_ENCODED: [&str; 5] = ["content-encoding", "content-digest", "repr-digest", "digest", "content-md5"];
+
 // oap1 §5: hop-by-hop fields never cross. `transfer-encoding` and `expect` are still needed on this side.
 const HOP_BY_HOP: [&str; 7] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade", "http2-settings"];
@@ -240,6 +253,18 @@ mod tests {
                 "{named}"
             );
         }
+    }
+
+    #[test]
+    fn what_told_of_an_encoded_body_goes_with_it() {
+        let mut head = RequestHeader::build("PUT", b"/", None).unwrap();
+        for name in OF_ENCODED.iter().chain(&["content-length", "content-type", "want-repr-digest"]) {
+            head.append_header(*name, "1").unwrap();
+        }
+        on_rewritten(&mut head);
+        let mut left: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["content-length", "content-type", "want-repr-digest"]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::header;
 use pingora_proxy::Session;
 
-use super::body::UploadGate;
 use super::downstream::{Broken, Downstream, FromClient};
 use super::respond;
+use super::upload::UploadGate;
 use crate::admission::gather::{self, Gathering};
+use crate::caps::Turn;
 use crate::clock;
 use crate::config::ClusterProtocol;
 use crate::edge::guard::progress::MinRate;
@@ -56,39 +57,58 @@ pub(super) async fn gather(
     if session.req_header().headers.contains_key(header::EXPECT) {
         session.write_continue_response().await.map_err(|_| Failed::Left)?;
     }
-    let pieces = read(session, policy.bounds.min_rate, relayed.then_some(gate)).await?;
+    // Decoded when it is all here: a slow sender holds no decoder either.
+    let keeps = relayed || gate.decodes();
+    let pieces = read(session, policy.bounds.min_rate, gate, keeps).await?;
+    let took = since(began);
+    judge(gate, &pieces).await.map_err(Failed::Rejected)?;
     let pieces = if relayed { pieces } else { VecDeque::new() };
-    Ok(Some(Gathered { pieces, took: since(began), _room: room }))
+    Ok(Some(Gathered { pieces, took, _room: room }))
 }
 
-/// Reads to the end. What Pingora passes on later goes through the gate then.
+/// Reads to the end.
 async fn read(
     session: &mut Session,
     min_rate: Option<MinRate>,
-    mut gate: Option<&mut UploadGate>,
+    gate: &mut UploadGate,
+    keeps: bool,
 ) -> Result<VecDeque<Bytes>, Failed> {
     let mut down = Downstream::new(session.as_downstream_mut(), min_rate);
     let mut pieces = VecDeque::new();
     loop {
         match std::future::poll_fn(|cx| down.poll_body(cx)).await {
             Ok(FromClient::Piece(piece, last)) => {
-                if let Some(gate) = &mut gate {
-                    gate.take(&piece).map_err(Failed::Rejected)?;
+                gate.count(&piece).map_err(Failed::Rejected)?;
+                if keeps {
+                    pieces.push_back(piece);
                 }
-                pieces.push_back(piece);
-                if !last {
-                    continue;
+                if last {
+                    return Ok(pieces);
                 }
             }
-            Ok(FromClient::End) => {}
+            Ok(FromClient::End) => return Ok(pieces),
             Err(Broken::Left) => return Err(Failed::Left),
             Err(Broken::Refused(no)) => return Err(Failed::Rejected(no)),
         }
-        if let Some(gate) = gate {
-            gate.finish().map_err(Failed::Rejected)?;
-        }
-        return Ok(pieces);
     }
+}
+
+/// Puts all of it through the gate, so that nothing is sent upstream for a body that is refused. What may pass is made
+/// again when it is sent: a body that grows waits in the form that it came in.
+async fn judge(gate: &mut UploadGate, pieces: &VecDeque<Bytes>) -> Result<(), Rejection> {
+    for piece in pieces {
+        gate.feed(piece.clone());
+        loop {
+            match gate.turn()? {
+                Turn::Piece(_) => {}
+                Turn::Again => tokio::task::yield_now().await,
+                Turn::Dry => break,
+            }
+        }
+    }
+    gate.finish()?;
+    gate.has_judged();
+    Ok(())
 }
 
 fn since(began: Instant) -> std::time::Duration {

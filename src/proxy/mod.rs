@@ -17,12 +17,14 @@ mod hedge;
 mod meter;
 mod peer;
 mod pipeline;
+mod prove;
 mod queue;
 mod record;
 mod relay;
 mod respond;
 mod trouble;
 pub mod unread;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +92,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        pipeline::on_request_body(body, end, ctx)
+        pipeline::on_request_body(body, end, ctx).await
     }
 
     async fn response_filter(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, header};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 
@@ -15,6 +15,7 @@ use crate::oap::StartRequest;
 use crate::object::Address;
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::Route;
+use crate::tenant::capability::Presented;
 use crate::upstream::BackendId;
 use crate::upstream::client::{OpenError, Wish};
 use crate::upstream::retry::{self, Body, Failure, RetryPermit, Retryable};
@@ -166,6 +167,18 @@ impl Repeats {
     }
 }
 
+/// What the gateway knows of a request and tells the backend.
+pub(super) struct Crossing<'a> {
+    /// The client's.
+    pub scheme: Scheme,
+    /// The effective host.
+    pub authority: &'a str,
+    /// What the backend knows the tenant by.
+    pub tenant_id: u128,
+    /// The `authorization` with a capability that was verified.
+    pub token: Option<&'a HeaderValue>,
+}
+
 /// A request's head as it crosses, to be sent as often as there are attempts.
 pub(super) struct Message {
     head: Vec<u8>,
@@ -173,42 +186,55 @@ pub(super) struct Message {
     digits: usize,
     is_head: bool,
     tenant_id: u128,
+    capability: Vec<u8>,
 }
 
 impl Message {
-    /// Encodes `head`, of which nothing but what stays on this side is left out.
+    /// Encodes `head`, of which nothing but what stays on this side is left out. `rewrites`: the body that crosses is
+    /// another than the one that came.
     ///
     /// # Errors
     /// `headers` or `malformed`: what OAP/1 cannot carry.
     pub(super) fn new(
         route: &Route,
         head: &RequestHeader,
-        (scheme, authority): (Scheme, &str),
-        tenant_id: u128,
+        crossing: &Crossing<'_>,
         left: Duration,
+        rewrites: bool,
     ) -> Result<Self, Rejection> {
         let path = std::str::from_utf8(head.raw_path())
             .map_err(|_| Rejection::new(Reason::Malformed).because("the target is no text"))?;
         let rewritten = route.rewritten(path);
         let millis = left.as_millis().to_string();
-        let mut crossing = Vec::with_capacity(head.headers.len().saturating_add(1));
+        // oap1 §5: a bearer token that the gateway has verified moves from `authorization` into `cap`.
+        let capability = crossing.token.and_then(Presented::token_of).unwrap_or_default();
+        let moves = |name: &HeaderName| crossing.token.is_some() && name == header::AUTHORIZATION;
+        let mut fields = Vec::with_capacity(head.headers.len().saturating_add(1));
         for (name, value) in &head.headers {
-            if !fields::stays(name) {
-                crossing.push((name.as_str().as_bytes(), value.as_bytes()));
+            // An empty body is as long in either form.
+            let unknown = rewrites && name == header::CONTENT_LENGTH && value != "0";
+            if !fields::stays(name) && !moves(name) && !unknown {
+                fields.push((name.as_str().as_bytes(), value.as_bytes()));
             }
         }
-        crossing.push((b"x-deadline-ms", millis.as_bytes()));
+        fields.push((b"x-deadline-ms", millis.as_bytes()));
         let mut encoded = Vec::with_capacity(1024);
         crate::bhttp::encode_request_head(
             &mut encoded,
             head.method.as_str().as_bytes(),
-            scheme.as_str().as_bytes(),
-            route.host.as_deref().unwrap_or(authority).as_bytes(),
+            crossing.scheme.as_str().as_bytes(),
+            route.host.as_deref().unwrap_or(crossing.authority).as_bytes(),
             rewritten.as_deref().unwrap_or(path).as_bytes(),
-            crossing.iter().copied(),
+            fields.iter().copied(),
         )
         .map_err(refused)?;
-        Ok(Self { head: encoded, digits: millis.len(), is_head: head.method == Method::HEAD, tenant_id })
+        Ok(Self {
+            head: encoded,
+            digits: millis.len(),
+            is_head: head.method == Method::HEAD,
+            tenant_id: crossing.tenant_id,
+            capability: capability.to_vec(),
+        })
     }
 
     /// What opens a stream, with `left` of the request's time.
@@ -221,7 +247,12 @@ impl Message {
         {
             digits.copy_from_slice(millis.as_bytes());
         }
-        StartRequest { head: &self.head, capability: &[], tenant_id: self.tenant_id, is_head: self.is_head }
+        StartRequest {
+            head: &self.head,
+            capability: &self.capability,
+            tenant_id: self.tenant_id,
+            is_head: self.is_head,
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use super::peer::{self, HashKey};
 use super::respond;
 use super::respond::{Dress, Extras};
 use super::unread;
+use super::upload::UploadGate;
+use crate::caps::{Hoard, Turn};
 use crate::clock;
 use crate::edge::guard::progress::Pace;
 use crate::rejection::{Reason, Rejection};
@@ -26,6 +28,10 @@ pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Resul
     let Some(admitted) = ctx.admitted() else { return refuse(ctx, Reason::Internal.into()) };
     if now >= admitted.deadline {
         return refuse(ctx, Reason::Timeout.into());
+    }
+    if !admitted.tried.is_empty() {
+        // Pingora passes what it holds of the body on once more.
+        admitted.gate.restart();
     }
     if admitted.tried.is_empty() && admitted.attempt.is_none() {
         // A request whose body is held may be repeated (http.md §7).
@@ -65,33 +71,77 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut Request
     drop(request.remove_header(&header::EXPECT));
     let left = HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     request.insert_header(HeaderName::from_static("x-deadline-ms"), left)?;
+    // What came is empty in either form; else Pingora frames what it is not told the length of.
+    let length = respond::declared_length(&request.headers);
+    if admitted.gate.rewrites() && length.is_some_and(|length| length > 0) {
+        drop(request.remove_header(&header::CONTENT_LENGTH));
+    }
     if let Some(host) = &admitted.route.host {
         request.insert_header(header::HOST, host.as_str())?;
     }
     if let Some(path) = admitted.route.rewritten(request.uri.path_and_query().map_or("/", |p| p.as_str())) {
         let uri = http::Uri::builder().path_and_query(path.as_str()).build();
+        if !request.headers.contains_key(header::HOST) {
+            // HTTP/2 told it in the target that is replaced.
+            request.insert_header(header::HOST, admitted.authority.as_str())?;
+        }
         request.set_uri(uri.map_err(|e| Error::because(ErrorType::InternalError, "strip_prefix", e))?);
     }
     Ok(())
 }
 
 /// `request_body_filter`: the same gate that the relay feeds.
-pub(super) fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
+pub(super) async fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
-    let piece = body.as_deref().unwrap_or_default();
+    let piece = body.take().unwrap_or_default();
     if end {
         admitted.upload = None;
     } else if let Some(pace) = &mut admitted.upload {
         pace.moved(piece.len() as u64, clock::now());
     }
+    let passed = pass(&mut admitted.gate, piece, end).await;
     if let Some(meter) = &admitted.meter {
-        meter.count(piece.len());
+        meter.count(admitted.gate.due());
     }
-    let verdict = admitted.gate.take(piece).and_then(|()| if end { admitted.gate.finish() } else { Ok(()) });
-    match verdict {
-        Ok(()) => Ok(()),
-        Err(no) => refuse(ctx, no),
+    match passed {
+        // Pingora takes none for the end, and writes an empty last piece as the last chunk before it writes that.
+        Ok(piece) => *body = Some(piece).filter(|piece| !end || !piece.is_empty()),
+        // The client's doing: to an HTTP/2 backend Pingora goes on after any other error, and waits for an answer.
+        Err(no) => return refuse(ctx, no).map_err(|e: Box<Error>| e.into_down()),
     }
+    Ok(())
+}
+
+/// What may pass for a piece, in one: Pingora takes no more. Where it is more than a step's, it counts as the decoders'.
+async fn pass(gate: &mut UploadGate, piece: Bytes, end: bool) -> Result<Bytes, Rejection> {
+    gate.take(piece)?;
+    let mut first = Bytes::new();
+    let mut more = None;
+    loop {
+        match (gate.turn()?, &mut more) {
+            (Turn::Piece(piece), None) if first.is_empty() => {
+                first = piece;
+                if gate.is_dry() {
+                    break;
+                }
+            }
+            (Turn::Piece(piece), hoard) => {
+                if hoard.is_none() {
+                    *hoard = gate.hoard();
+                    hoard.iter_mut().try_for_each(|hoard| hoard.push(&first))?;
+                }
+                hoard.iter_mut().try_for_each(|hoard| hoard.push(&piece))?;
+                // Decoding has its turns, and so have the others on this thread.
+                tokio::task::yield_now().await;
+            }
+            (Turn::Again, _) => tokio::task::yield_now().await,
+            (Turn::Dry, _) => break,
+        }
+    }
+    if end {
+        gate.finish()?;
+    }
+    Ok(more.map_or(first, Hoard::into_bytes))
 }
 
 /// `response_filter`: the answer's head, dressed as the relay dresses its own.
@@ -161,7 +211,7 @@ pub(super) fn on_response_body(
         && let (Some(gate), Some(piece)) = (&mut admitted.download, body.take())
     {
         if let Some(meter) = &admitted.meter {
-            meter.count(piece.len());
+            meter.count(piece.len() as u64);
         }
         *body = gate.take(piece).unwrap_or_default();
     }

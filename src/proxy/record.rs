@@ -15,6 +15,7 @@ use crate::metrics::{Method, Metrics};
 use crate::rejection::{Reason, Rejection};
 use crate::snapshot::LogPolicy;
 use crate::state::State;
+use crate::tenant::capability::IdentifierHash;
 
 /// The longest user agent in a log line.
 const USER_AGENT: usize = 256;
@@ -34,6 +35,7 @@ struct Line<'a> {
     sent: u64,
     latency: Duration,
     tenant: Option<&'a str>,
+    capability: Option<IdentifierHash>,
     queued: Option<Duration>,
     upstream: Option<Duration>,
     backend: Option<&'a str>,
@@ -87,6 +89,7 @@ pub(super) fn on_unread(
         sent: 0,
         latency,
         tenant: None,
+        capability: None,
         queued: None,
         upstream: None,
         backend: None,
@@ -136,6 +139,12 @@ fn record(
     if let Some(no) = &facts.rejected {
         metrics.on_rejection(no.reason);
         metrics.on_read_before(no.reason, facts.read_before);
+        if let Some(word) = no.auth {
+            metrics.on_auth_failure(word);
+        }
+        if no.of_encoded {
+            metrics.on_encoded_rejection(no.reason);
+        }
     }
     let route = match &ctx.stage {
         Stage::Admitted(admitted) => Some(&admitted.route),
@@ -162,6 +171,7 @@ fn record(
         sent,
         latency,
         tenant: ctx.tenant.as_ref().map(|tenant| tenant.name.as_str()),
+        capability: facts.capability,
         queued: facts.queued,
         upstream: facts.upstream,
         backend: facts.backend.as_deref(),
@@ -199,6 +209,10 @@ impl Line<'_> {
         if let Some(tenant) = self.tenant {
             out.extend_from_slice(br#","tenant":"#);
             string(out, tenant);
+        }
+        // http.md §6: never a token; 8 hex digits of its identifier's hash.
+        if let Some(capability) = self.capability {
+            drop(write!(out, r#","capability":"{capability}""#));
         }
         out.extend_from_slice(br#","corr_id":"#);
         string(out, self.corr_id);
@@ -298,6 +312,7 @@ mod tests {
             sent: 13,
             latency: Duration::from_micros(1_234),
             tenant: Some("acme"),
+            capability: None,
             queued: Some(Duration::from_micros(12)),
             upstream: Some(Duration::from_micros(999)),
             backend: Some("127.0.0.1:9401"),

@@ -19,7 +19,7 @@ use super::ctx::{Admitted, Facts, RequestCtx, Stage};
 use super::downstream::Downstream;
 use super::exchange::{Bounds, Exchange, Fail, Step};
 use super::hedge::{Hedge, Running, until_head};
-use super::peer::{self, Attempt, HashKey, Message};
+use super::peer::{self, Attempt, Crossing, HashKey, Message};
 use super::respond::{self, Dress, Extras};
 use crate::bhttp::ResponseHead;
 use crate::clock;
@@ -69,6 +69,8 @@ struct Asked {
     method: Method,
     version: Version,
     declared: Option<u64>,
+    /// The length of what crosses, where it is known.
+    crossing: Option<u64>,
     key: Option<HashKey>,
 }
 
@@ -80,16 +82,24 @@ async fn relay(
 ) -> Result<(), Fail> {
     let started = clock::now();
     let head = session.req_header();
+    let declared = respond::declared_length(&head.headers);
+    let rewrites = admitted.gate.rewrites();
     let asked = Asked {
         method: head.method.clone(),
         version: head.version,
-        declared: respond::declared_length(&head.headers),
+        declared,
+        crossing: declared.filter(|_| !rewrites),
         key: HashKey::of(&admitted.route.cluster, admitted.object.as_ref(), head),
     };
     let left = admitted.deadline.saturating_duration_since(started);
+    let crossing = Crossing {
+        scheme: admitted.scheme,
+        authority: &admitted.authority,
+        tenant_id: admitted.tenant_id,
+        token: admitted.token.as_ref(),
+    };
     let mut message =
-        Message::new(&admitted.route, head, (admitted.scheme, &admitted.authority), admitted.tenant_id, left)
-            .map_err(Fail::Rejected)?;
+        Message::new(&admitted.route, head, &crossing, left, rewrites).map_err(Fail::Rejected)?;
     let gathered = admitted.gathered.as_mut().map(|gathered| std::mem::take(&mut gathered.pieces));
     if head.headers.contains_key(header::EXPECT) && gathered.is_none() && !session.is_body_done() {
         session.write_continue_response().await.map_err(|_| Fail::Left)?;
@@ -165,7 +175,7 @@ async fn answer(
         let attempt = peer::pick(&route.cluster, asked.key.as_ref(), &tried, now).map_err(Fail::Rejected)?;
         facts.backend = Some(attempt.backend_name());
         let began = *facts.upstream_since.get_or_insert(now);
-        let outcome = match open(exchange, attempt, message, asked.declared, lost).await {
+        let outcome = match open(exchange, attempt, message, asked.crossing, lost).await {
             Ok(running) => {
                 let hedge = Hedge { route, key: asked.key.as_ref(), message, live: live.take() };
                 until_head(exchange, running, hedge).await

@@ -264,6 +264,10 @@ fn head_of(
     if no.reason == Reason::Unauth {
         insert(&mut head, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    // RFC 9110 §15.5.16.
+    if let Some(accepted) = no.accept_encoding {
+        insert(&mut head, header::ACCEPT_ENCODING, HeaderValue::from_static(accepted));
+    }
     if let Some(allow) = no.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
         insert(&mut head, header::ALLOW, allow);
     }

@@ -101,6 +101,11 @@ impl Bucket {
         self.full_at = self.full_at.max(now).saturating_add(price);
     }
 
+    /// Takes a payment back that was made a moment ago.
+    pub(super) fn give_back(&mut self, price: Ticks) {
+        self.full_at = self.full_at.saturating_sub(price);
+    }
+
     /// Pays as far as there is something in it.
     pub(super) fn debit_what_there_is(&mut self, price: Ticks, full: Ticks, now: Ticks) {
         let empty = now.saturating_add(full);

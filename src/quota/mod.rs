@@ -1,4 +1,5 @@
-//! 2 HOW OFTEN: token buckets of a client's address, its tenant, its principal and the instance (http.md §2).
+//! 2 HOW OFTEN: token buckets of a client's address, its tenant, its principal, its capability's budgets and the instance
+//! (http.md §2).
 //!
 //! All are asked, then all are debited or none: a request that is refused costs nobody anything. Buckets are one number
 //! each (`bucket`); those of the many live in tables of fixed size (`table`); the instance's rate is shared by weight
@@ -9,6 +10,7 @@
 //! a clock, waits, or answers anybody.
 
 mod bucket;
+mod budgets;
 pub mod fields;
 mod penalty;
 mod policy;
@@ -28,6 +30,7 @@ use parking_lot::Mutex;
 
 use self::bucket::{Bucket, Ticks, duration, ticks};
 pub use self::bucket::{Level, Rate};
+pub use self::budgets::{Budget, Budgets};
 pub use self::penalty::{Penalty, PenaltyPolicy};
 pub use self::policy::{Policy, TenantPolicy};
 use self::share::{Member, Share};
@@ -44,6 +47,8 @@ pub enum Which {
     Bytes,
     /// The principal's.
     Principal,
+    /// A budget that the request's capability has.
+    Capability,
     /// The instance's: the load of everybody, nothing of the client's.
     Instance,
 }
@@ -56,6 +61,7 @@ impl Which {
             Self::Tenant => "tenant",
             Self::Bytes => "bytes",
             Self::Principal => "principal",
+            Self::Capability => "capability",
             Self::Instance => "instance",
         }
     }
@@ -95,6 +101,7 @@ pub struct Quotas {
 struct Tables {
     addresses: Table,
     principals: Table,
+    budgets: Table,
 }
 
 /// The tenants of all configurations whose buckets are still in use.
@@ -148,6 +155,7 @@ impl Quotas {
             tables: ArcSwap::from_pointee(Tables {
                 addresses: Table::new(policy.rows),
                 principals: Table::new(policy.rows),
+                budgets: Table::new(policy.rows),
             }),
             share: Mutex::new(Share::new(policy.instance)),
             policy: ArcSwap::from_pointee(policy),
@@ -208,6 +216,7 @@ impl Quotas {
             self.tables.store(Arc::new(Tables {
                 addresses: tables.addresses.resized(policy.rows, now),
                 principals: tables.principals.resized(policy.rows, now),
+                budgets: tables.budgets.resized(policy.rows, now),
             }));
         }
         self.share.lock().configure(policy.instance, now);
@@ -228,14 +237,39 @@ impl Quotas {
     /// # Errors
     /// [`Exhausted`], and nothing is taken.
     pub fn take_of_address(&self, address: IpAddr, cost: u32, now: Instant) -> Result<Taken, Exhausted> {
+        self.decide_of_address(address, cost, true, now)
+    }
+
+    /// Whether [`take_of_address`](Self::take_of_address) would find what it asks for; nothing is taken.
+    ///
+    /// # Errors
+    /// [`Exhausted`]
+    pub fn look_of_address(&self, address: IpAddr, cost: u32, now: Instant) -> Result<Taken, Exhausted> {
+        self.decide_of_address(address, cost, false, now)
+    }
+
+    fn decide_of_address(
+        &self,
+        address: IpAddr,
+        cost: u32,
+        takes: bool,
+        now: Instant,
+    ) -> Result<Taken, Exhausted> {
         let now = self.ticks(now);
         let policy = self.policy.load();
         let Some(rate) = &policy.address else { return Ok(Taken::default()) };
         let tables = self.tables.load();
         let mut place = tables.addresses.find(tables.addresses.key(0, &network(address)), 0, now);
-        let level = pay(place.bucket(), rate, cost, now)
-            .map_err(|until| exhausted(Which::Address, *place.bucket(), rate, until, now))?;
-        Ok(Taken { own: Some((Which::Address, level)), shadowed: None })
+        let bucket = place.bucket();
+        let price = rate.price_of_few(cost);
+        bucket
+            .ask(price, rate.full(), now)
+            .map_err(|until| exhausted(Which::Address, *bucket, rate, until, now))?;
+        if !takes {
+            return Ok(Taken::default());
+        }
+        bucket.debit(price, now);
+        Ok(Taken { own: Some((Which::Address, Level::of(*bucket, rate, now))), shadowed: None })
     }
 
     /// Takes `cost` tokens of the address, if one is given, the tenant, the principal and the instance: of all or of none.
@@ -372,13 +406,6 @@ impl Verdict {
             self.worst = Some(no);
         }
     }
-}
-
-fn pay(bucket: &mut Bucket, rate: &Rate, cost: u32, now: Ticks) -> Result<Level, Ticks> {
-    let price = rate.price_of_few(cost);
-    bucket.ask(price, rate.full(), now)?;
-    bucket.debit(price, now);
-    Ok(Level::of(*bucket, rate, now))
 }
 
 fn exhausted(which: Which, bucket: Bucket, rate: &Rate, until: Ticks, now: Ticks) -> Exhausted {

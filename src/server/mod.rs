@@ -6,6 +6,7 @@
 
 mod face;
 mod measuring;
+mod watching;
 
 use std::io;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use self::face::{Control, Public};
 use self::measuring::Measuring;
+use self::watching::Watching;
 use crate::access_log::{Log, Writer};
 use crate::admin::Admin;
 use crate::cluster::{Keeper, Surroundings};
@@ -125,6 +127,7 @@ fn serve(
     drop(server.add_service(Accepting::new("admin", ADMIN_THREADS, admins, admin_drain)));
     drop(server.add_service(background_service("reload", OnSignal(reloading))));
     drop(server.add_service(background_service("pressure", Measuring(Arc::clone(state)))));
+    drop(server.add_service(background_service("revocations", Watching(Arc::clone(state)))));
     server.run(RunArgs { shutdown_signal: Box::new(Stop { state: Arc::clone(state) }) });
     Ok(())
 }

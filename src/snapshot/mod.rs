@@ -3,6 +3,7 @@
 //!
 //! What outlives a configuration (connections, health, buckets) is not here but in what `Cluster` refers to.
 
+mod capability;
 mod stages;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::capability::{Capabilities, Demands, Revocations, Seen};
 pub use self::stages::{Costs, Tenant};
 use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
+use crate::caps;
 use crate::cluster::{Cluster, Surroundings};
 use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
 use crate::edge::guard::connections;
@@ -47,14 +50,16 @@ pub struct Route {
     pub cluster_in_flight: Bound,
     /// Whom it serves.
     pub tenants: Allowed,
+    /// Whether its requests bring a capability.
+    pub capability: Demands,
     /// Divides what its requests cost.
     pub weight: NonZeroU32,
     /// When its writes are shed.
     pub shed: Shed,
     /// Request head received to answer's head sent.
     pub timeout: Duration,
-    /// Bytes of a request's body.
-    pub body_max: u64,
+    /// How much its requests may bring.
+    pub caps: caps::Policy,
     /// Whether `%2F` may stand in a path.
     pub encoded_slash: target::EncodedSlash,
     /// The host that the backend sees instead of the client's.
@@ -157,6 +162,8 @@ pub struct Snapshot {
     pub clusters: BTreeMap<String, Arc<Cluster>>,
     /// Who is asking.
     pub identifier: Identifier,
+    /// Which tokens hold.
+    pub capability: Capabilities,
     /// Every tenant, by its index.
     pub tenants: Vec<Arc<Tenant>>,
     /// How often all may ask.
@@ -246,10 +253,11 @@ impl Snapshot {
                     .get(&route.cluster)
                     .map_or(Bound::Auto, |cluster| stages::bound(cluster.in_flight)),
                 tenants: allowed(route, &tenants),
+                capability: Demands::of(route, config),
                 weight: route.weight,
                 shed: stages::shed(route.shed),
                 timeout: route.timeout.unwrap_or(config.limits.request.timeout),
-                body_max: route.body.max.unwrap_or(config.limits.body.max),
+                caps: stages::caps(route, config),
                 encoded_slash: match route.encoded_slash {
                     EncodedSlash::Reject => target::EncodedSlash::Reject,
                     EncodedSlash::Allow => target::EncodedSlash::Allow,
@@ -271,6 +279,7 @@ impl Snapshot {
             routes: Table::new(rules),
             clusters,
             identifier: identifier(config)?,
+            capability: Capabilities::load(config)?,
             tenants,
             quotas: stages::quotas(config),
             costs: Costs::new(&config.limits.cost),

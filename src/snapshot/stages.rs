@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
+use crate::caps;
 use crate::config::{self, ByteRate, Config, InFlight, Limits};
 use crate::edge::Bounds;
 use crate::edge::guard::progress::MinRate;
@@ -83,6 +84,26 @@ pub(super) fn admission(config: &Config) -> admission::Policy {
         largest_body: routes.max().unwrap_or(config.limits.body.max),
         only_tenant: config.tenants.len() <= 1,
         only_cluster: config.clusters.len() <= 1,
+    }
+}
+
+/// How much a route lets in.
+pub(super) fn caps(route: &config::Route, config: &Config) -> caps::Policy {
+    let decode = &config.limits.decode;
+    caps::Policy {
+        body: route.body.max.unwrap_or(config.limits.body.max),
+        mode: match route.decode {
+            config::Decode::Verify => caps::Mode::Verify,
+            config::Decode::Decode => caps::Mode::Decode,
+            config::Decode::Reject => caps::Mode::Reject,
+            config::Decode::Off => caps::Mode::Off,
+        },
+        decode: caps::guard::Policy {
+            ratio: decode.ratio.get(),
+            floor: decode.floor,
+            max: decode.max,
+            memory_total: decode.memory_total,
+        },
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! It verifies no certificate and no token: who does hands over what held. It takes no token from a bucket.
 
+pub mod capability;
 pub mod client;
 pub mod proxy_protocol;
 
@@ -66,4 +67,37 @@ pub enum Denied {
     /// 403 `forbidden`: the route is for other tenants.
     #[error("the route is for other tenants")]
     NotAllowed,
+}
+
+impl Denied {
+    /// The words of [`Denied::as_str`], so that each metric series exists from the start.
+    pub const WORDS: [&str; 10] = [
+        "sni",
+        "address",
+        "header",
+        "listener",
+        "peer_uid",
+        "api_key",
+        "tenant_unknown",
+        "certificate",
+        "ambiguous",
+        "not_allowed",
+    ];
+
+    /// The word for `auth_failures_total{reason}`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wrong(Kind::Sni) => "sni",
+            Self::Wrong(Kind::Address) => "address",
+            Self::Wrong(Kind::Header) => "header",
+            Self::Wrong(Kind::Listener) => "listener",
+            Self::Wrong(Kind::PeerUid) => "peer_uid",
+            Self::Wrong(Kind::ApiKey) => "api_key",
+            // A capability whose tenant is not (any more) in the configuration.
+            Self::Wrong(Kind::Capability) => "tenant_unknown",
+            Self::Wrong(Kind::Certificate) => "certificate",
+            Self::Ambiguous(_) => "ambiguous",
+            Self::NotAllowed => "not_allowed",
+        }
+    }
 }

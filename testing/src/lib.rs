@@ -6,6 +6,7 @@
 //! - [`relay`]: something between the two that dies, stalls, comes back, or speaks TLS ([`tls`]).
 //! - [`client`]: HTTP/1.1 and HTTP/2 clients that say whether an answer was whole.
 //! - [`raw`]: raw HTTP/1 requests and HTTP/2 frames, right and wrong, with what must become of them.
+//! - [`encoded`]: bodies in gzip, deflate and brotli that grow as much as one wants.
 //! - [`conf`]: configurations. [`load`]: a load generator; its program is `gateway-load`.
 //!
 //! It does not hold the gateway's tests, nor share a line of code with the gateway.
@@ -55,6 +56,7 @@
 pub mod backend;
 pub mod client;
 pub mod conf;
+pub mod encoded;
 mod gateway;
 mod journal;
 pub mod load;

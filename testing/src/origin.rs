@@ -1,11 +1,15 @@
 //! Plain HTTP services to measure and migrate against: HTTP/1.1 and h2c.
 //!
 //! `GET /bytes/N` answers N bytes of [`pattern`], `GET /slow/MS/N` the same after so many milliseconds, `GET /stall/N`
-//! announces a megabyte more than the N bytes that it sends, `GET /deadline` answers the request's `x-deadline-ms`. `POST` and `PUT` on anything read the content and answer 201,
-//! all else is 404. It parses as little as it can and keeps connections alive; it does not check what it is sent.
+//! announces a megabyte more than the N bytes that it sends, `GET /deadline` answers the request's `x-deadline-ms`,
+//! `GET /authorization` its `authorization`. `PUT /echo` answers the content that it was sent, and in `x-came` the fields that
+//! told of it. `POST` and `PUT` on anything else read the content and answer 201, all else is 404. It parses as little as it
+//! can and keeps connections alive; it does not check what it is sent.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -19,6 +23,7 @@ use crate::pattern;
 #[derive(Debug)]
 pub struct Origin {
     address: SocketAddr,
+    uploads: Arc<AtomicU64>,
     runtime: Option<Runtime>,
 }
 
@@ -48,23 +53,51 @@ impl Origin {
         let bound = std::net::TcpListener::bind(address)?;
         bound.set_nonblocking(true)?;
         let address = bound.local_addr()?;
+        let uploads = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&uploads);
         runtime.spawn(async move {
             let listener = TcpListener::from_std(bound).expect("a registered socket");
             while let Ok((stream, _)) = listener.accept().await {
                 drop(stream.set_nodelay(true));
                 // A connection's error is its client's to notice.
+                let uploads = Arc::clone(&counted);
                 tokio::spawn(async move {
-                    if http2 { drop(serve_http2(stream).await) } else { drop(serve_http1(stream).await) }
+                    if http2 {
+                        drop(serve_http2(stream, uploads).await);
+                    } else {
+                        drop(serve_http1(stream, &uploads).await);
+                    }
                 });
             }
         });
-        Ok(Self { address, runtime: Some(runtime) })
+        Ok(Self { address, uploads, runtime: Some(runtime) })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// How many POST and PUT requests came whole.
+    pub fn uploads(&self) -> u64 {
+        self.uploads.load(Relaxed)
+    }
+}
+
+/// The fields that tell of a request's content.
+const TELLING: [&str; 6] = [
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "content-digest",
+    "repr-digest",
+    "content-md5",
+];
+
+/// `name=value` of those that came.
+fn telling(field: impl Fn(&str) -> Option<String>) -> String {
+    let came = TELLING.iter().filter_map(|name| field(name).map(|value| format!("{name}={value}")));
+    came.collect::<Vec<_>>().join(", ")
 }
 
 impl Drop for Origin {
@@ -83,7 +116,16 @@ struct Answer {
     after: Duration,
 }
 
-fn answer(method: &str, path: &str, deadline: &str) -> Answer {
+/// A field that an answer repeats, for paths that begin so.
+const REPEATED: [(&str, &str); 2] = [("/deadline", "x-deadline-ms"), ("/authorization", "authorization")];
+
+/// The field that an answer to this path repeats.
+fn repeated(path: &str) -> Option<&'static str> {
+    REPEATED.iter().find(|(start, _)| path.starts_with(start)).map(|(_, field)| *field)
+}
+
+/// `told`: the value of the field that is [`repeated`].
+fn answer(method: &str, path: &str, told: &str) -> Answer {
     let mut words = path.split('/').skip(1);
     let kind = words.next().unwrap_or_default();
     let mut number = || words.next()?.parse::<usize>().ok();
@@ -99,7 +141,7 @@ fn answer(method: &str, path: &str, deadline: &str) -> Answer {
             missing = 1_000_000;
             (200, number().map(pattern))
         }
-        (_, "deadline") => (200, Some(Bytes::copy_from_slice(deadline.as_bytes()))),
+        (_, "deadline" | "authorization") => (200, Some(Bytes::copy_from_slice(told.as_bytes()))),
         _ => (404, None),
     };
     let status = if content.is_some() { status } else { 404 };
@@ -107,7 +149,7 @@ fn answer(method: &str, path: &str, deadline: &str) -> Answer {
     Answer { status, announced: content.len() + missing, content, after }
 }
 
-async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
+async fn serve_http1(mut stream: TcpStream, uploads: &AtomicU64) -> io::Result<()> {
     let mut input = BytesMut::with_capacity(128 * 1024);
     // The last answer: a client that asks the same again gets the same bytes.
     let (mut asked, mut written, mut after) = (Vec::new(), Vec::new(), Duration::ZERO);
@@ -130,12 +172,17 @@ async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
                 .map(|(_, value)| value.trim().to_owned())
         };
         let length = field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0_usize);
+        let echoes = line.starts_with("PUT /echo ");
+        let mut content = Vec::new();
         if field("transfer-encoding").is_some() {
-            discard_chunks(&mut stream, &mut input).await?;
+            take_chunks(&mut stream, &mut input, echoes.then_some(&mut content)).await?;
         }
         let mut left = length;
         loop {
             let here = left.min(input.len());
+            if echoes {
+                content.extend_from_slice(&input[..here]);
+            }
             input.advance(here);
             left -= here;
             if left == 0 {
@@ -145,11 +192,22 @@ async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
                 return Ok(());
             }
         }
-        let deadline = field("x-deadline-ms").unwrap_or_default();
-        if asked != line.as_bytes() || line.contains("deadline") {
-            let mut words = line.split(' ');
-            let method = words.next().unwrap_or_default();
-            let answer = answer(method, words.next().unwrap_or_default(), &deadline);
+        if line.starts_with("POST ") || line.starts_with("PUT ") {
+            uploads.fetch_add(1, Relaxed);
+        }
+        if echoes {
+            let (came, length) = (telling(field), content.len());
+            let head = format!("HTTP/1.1 200 -\r\nx-came: {came}\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(&content).await?;
+            continue;
+        }
+        let mut words = line.split(' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let repeated = repeated(path);
+        if asked != line.as_bytes() || repeated.is_some() {
+            let told = repeated.and_then(field).unwrap_or_default();
+            let answer = answer(method, path, &told);
             let (status, announced) = (answer.status, answer.announced);
             written = format!("HTTP/1.1 {status} -\r\ncontent-length: {announced}\r\n\r\n").into_bytes();
             if method != "HEAD" {
@@ -165,7 +223,11 @@ async fn serve_http1(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-async fn discard_chunks(stream: &mut TcpStream, input: &mut BytesMut) -> io::Result<()> {
+async fn take_chunks(
+    stream: &mut TcpStream,
+    input: &mut BytesMut,
+    mut content: Option<&mut Vec<u8>>,
+) -> io::Result<()> {
     loop {
         let end = loop {
             if let Some(at) = input.windows(2).position(|window| window == b"\r\n") {
@@ -183,6 +245,9 @@ async fn discard_chunks(stream: &mut TcpStream, input: &mut BytesMut) -> io::Res
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
+        if let Some(content) = &mut content {
+            content.extend_from_slice(&input[..size]);
+        }
         input.advance(size + 2);
         if size == 0 {
             return Ok(());
@@ -190,18 +255,37 @@ async fn discard_chunks(stream: &mut TcpStream, input: &mut BytesMut) -> io::Res
     }
 }
 
-async fn serve_http2(stream: TcpStream) -> Result<(), h2::Error> {
+async fn serve_http2(stream: TcpStream, uploads: Arc<AtomicU64>) -> Result<(), h2::Error> {
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(accepted) = connection.accept().await {
         let (request, mut respond) = accepted?;
+        let uploads = Arc::clone(&uploads);
         tokio::spawn(async move {
             let (head, mut content) = request.into_parts();
-            while let Some(Ok(piece)) = content.data().await {
+            let echoes = head.method == "PUT" && head.uri.path() == "/echo";
+            let mut came = Vec::new();
+            while let Some(piece) = content.data().await {
+                let Ok(piece) = piece else { return };
                 drop(content.flow_control().release_capacity(piece.len()));
+                if echoes {
+                    came.extend_from_slice(&piece);
+                }
             }
-            let deadline = head.headers.get("x-deadline-ms").and_then(|value| value.to_str().ok());
+            if head.method == "POST" || head.method == "PUT" {
+                uploads.fetch_add(1, Relaxed);
+            }
+            if echoes {
+                let field = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
+                let response = http::Response::builder().header("x-came", telling(field)).body(());
+                if let Ok(mut stream) = respond.send_response(response.expect("a legal head"), false) {
+                    drop(stream.send_data(came.into(), true));
+                }
+                return;
+            }
+            let told = repeated(head.uri.path()).and_then(|field| head.headers.get(field));
+            let told = told.and_then(|value| value.to_str().ok()).unwrap_or_default();
             let Answer { status, content, announced, after } =
-                answer(head.method.as_str(), head.uri.path(), deadline.unwrap_or_default());
+                answer(head.method.as_str(), head.uri.path(), told);
             tokio::time::sleep(after).await;
             let response = http::Response::builder().status(status).header("content-length", announced);
             let end = head.method == "HEAD" || announced == 0;
@@ -239,6 +323,8 @@ mod tests {
             (Request::post("/sink", pattern(70_000)).open_length(), 201, Bytes::from_static(b"stored")),
             (Request::get("/slow/20/7"), 200, pattern(7)),
             (Request::get("/slow/20/8"), 200, pattern(8)),
+            (Request::put("/echo", pattern(5)), 200, pattern(5)),
+            (Request::put("/echo", pattern(70_000)).open_length(), 200, pattern(70_000)),
             (Request::get("/other"), 404, Bytes::new()),
         ];
         for (request, status, content) in requests {

@@ -11,7 +11,9 @@
 
 mod both;
 mod broken;
+mod capabilities;
 mod connecting;
+mod decoding;
 mod guarding;
 mod hedging;
 mod leaving;

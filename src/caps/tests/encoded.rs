@@ -41,6 +41,35 @@ fn a_large_piece_is_handed_on_in_steps() {
 }
 
 #[test]
+fn a_turn_is_little_work_however_much_there_is() {
+    let plain = records(600 * KIB);
+    for format in FORMATS {
+        for mode in [Mode::Verify, Mode::Decode] {
+            let mut guard =
+                Guard::new(format.encoding(), mode, POLICY, &Arc::new(Memory::default())).unwrap();
+            let raw = format.encode(&plain, 6);
+            let mut left = Bytes::from(raw.clone());
+            let (mut before, mut forwarded, mut turns) = (0, Vec::new(), 0);
+            loop {
+                let turn = guard.turn(&mut left).unwrap();
+                let work = guard.decoded() - before;
+                assert!(work < 2 * guard::STEP as u64, "{format:?} {mode:?}: {work}");
+                before = guard.decoded();
+                turns += 1;
+                match turn {
+                    Turn::Piece(piece) => forwarded.extend_from_slice(&piece),
+                    Turn::Again => {}
+                    Turn::Dry => break,
+                }
+            }
+            assert!(turns > 5, "{format:?} {mode:?}: {turns}");
+            assert_eq!(guard.finish(), Ok(()));
+            assert!(forwarded == if mode == Mode::Decode { plain.clone() } else { raw });
+        }
+    }
+}
+
+#[test]
 fn without_an_encoding_or_a_guard_everything_passes() {
     for (encoding, mode) in [
         (Encoding::Identity, Mode::Verify),

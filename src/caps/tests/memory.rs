@@ -64,6 +64,25 @@ fn nothing_is_held_before_the_first_byte_and_after_the_last_question() {
 }
 
 #[test]
+fn a_body_that_has_ended_holds_nothing_while_its_answer_is_read() {
+    for format in FORMATS {
+        for mode in [Mode::Verify, Mode::Decode] {
+            let memory = Arc::new(Memory::default());
+            let mut guard = Guard::new(format.encoding(), mode, POLICY, &memory).unwrap();
+            guard.take(Bytes::from(format.encode(b"hello", 6)), drop).unwrap();
+            assert_eq!((guard.finish(), memory.used()), (Ok(()), 0));
+            assert_eq!(
+                (guard.finish(), guard.decoded(), guard.rewrites()),
+                (Ok(()), 5, mode == Mode::Decode)
+            );
+            assert_eq!(guard.turn(&mut Bytes::new()), Ok(Turn::Dry));
+            assert_eq!(guard.turn(&mut Bytes::from_static(b"?")), Err(Breach::Malformed));
+            assert_eq!(guard.finish(), Err(Breach::Malformed));
+        }
+    }
+}
+
+#[test]
 fn a_decoder_that_finds_no_memory_is_degraded_at_any_point() {
     let plain = records(100 * KIB);
     for format in FORMATS {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-use super::{Breach, Encoding, Guard, Memory, Mode, guard};
+use super::{Breach, Encoding, Guard, Memory, Mode, Turn, guard};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;

@@ -55,6 +55,7 @@ fn values_arrive_typed() {
          \x20   cluster: d\n\
          \x20   timeout: 250ms\n\
          \x20   body: { max: 100B }\n\
+         \x20   decode: decode\n\
          \x20   encoded_slash: allow\n\
          \x20   host: api.internal:8443\n\
          \x20   strip_prefix: /u\n",
@@ -85,7 +86,7 @@ fn values_arrive_typed() {
     assert_eq!(route.matches.path, Some(PathMatch::Template("/u/{id}".parse().unwrap())));
     assert_eq!(route.matches.listener[0].as_str(), "a");
     assert_eq!((route.timeout, route.body.max), (Some(Duration::from_millis(250)), Some(100)));
-    assert_eq!(route.encoded_slash, EncodedSlash::Allow);
+    assert_eq!((route.encoded_slash, route.decode), (EncodedSlash::Allow, Decode::Decode));
     assert_eq!(route.host.as_ref().unwrap().as_str(), "api.internal:8443");
     assert_eq!(effective_again(&config), config);
 }
@@ -279,8 +280,10 @@ fn rates_and_headers_that_do_not_hold_what_they_promise_are_warned_of() {
 
 #[test]
 fn a_safe_bound_is_lifted_by_name() {
-    let text = "danger_ok: [limits.body.max, routes.body.max, limits.rate, limits.in_flight]\n\
-                limits: { body: { max: 2MiB }, rate: 9000/s, in_flight: 8192 }\n\
+    let text = "danger_ok: [limits.body.max, routes.body.max, limits.rate, limits.in_flight, limits.decode.ratio,\n\
+                \x20 limits.decode.floor, limits.decode.max]\n\
+                limits: { body: { max: 2MiB }, rate: 9000/s, in_flight: 8192,\n\
+                \x20 decode: { ratio: 11, floor: 65KiB, max: 9MiB, memory_total: 1MiB } }\n\
                 routes: [ { name: a, kind: object, cluster: objects, body: { max: 1GiB } } ]\n";
     let loaded = parse(text).unwrap();
     assert_eq!(loaded.config.limits.body.max, 2 << 20);
@@ -289,6 +292,9 @@ fn a_safe_bound_is_lifted_by_name() {
         (9000, 8192)
     );
     assert_eq!(loaded.config.routes[0].body.max, Some(1 << 30));
+    let DecodeLimits { ratio, floor, max, memory_total } = loaded.config.limits.decode;
+    assert_eq!((ratio.get(), floor, max, memory_total), (11, 65 << 10, 9 << 20, 1 << 20));
+    assert!(loaded.warnings.is_empty());
 }
 
 #[test]
@@ -301,7 +307,8 @@ fn the_risky_is_legal_and_warned_of() {
                 clusters: { objects: {}, spare: {} }\n\
                 routes:\n\
                 \x20 - { name: read, kind: object, cluster: objects, match: { methods: [GET, HEAD] } }\n\
-                \x20 - { name: write, kind: object, cluster: objects, match: { methods: [PUT], listener: a } }\n";
+                \x20 - { name: write, kind: object, cluster: objects, match: { methods: [PUT], listener: a } }\n\
+                \x20 - { name: blind, kind: object, cluster: objects, match: { host: b, methods: [GET] }, decode: off }\n";
     assert_eq!(
         lines(&parse(text).unwrap().warnings),
         [
@@ -312,6 +319,8 @@ fn the_risky_is_legal_and_warned_of() {
              name the proxies in front of the gateway",
             "gw.yaml:5:19: admin.address: the control surface is reachable from other machines, keep it on loopback",
             "gw.yaml:6:26: clusters.spare: no route goes to `spare`, add one or remove the cluster",
+            "gw.yaml:10:96: routes[2].decode: encoded bodies are forwarded unseen, whatever they become when the service \
+             decodes them",
         ]
     );
     assert!(parse("").unwrap().warnings.is_empty());

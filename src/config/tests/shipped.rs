@@ -65,6 +65,7 @@ fn the_commented_alternatives_are_right() {
         .replace("    # timeout: 5s", "    timeout: 5s")
         .replace("    # tenants: [acme]", "    tenants: [acme]")
         .replace("    # body: {", "    body: {")
+        .replace("    # capability: opt", "    capability: opt")
         .replace("hedge: off ", "hedge: { after: p95, budget: 5% } ");
     assert_ne!(text, defaults_yaml());
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +92,7 @@ fn the_commented_alternatives_are_right() {
         (route.matches.host.len(), route.matches.methods.len(), route.matches.listener.len()),
         (2, 2, 1)
     );
-    assert!(route.timeout.is_some() && route.body.max.is_some());
+    assert!(route.timeout.is_some() && route.body.max.is_some() && route.capability.is_some());
     assert!(loaded.config.clusters["objects"].hedge.is_some());
     let (anonymous, acme) = (&loaded.config.tenants["anonymous"], &loaded.config.tenants["acme"]);
     assert!(

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod capabilities;
 mod listeners_and_clusters;
 mod routes_and_bounds;
 mod tenants_and_quotas;
@@ -19,8 +20,14 @@ struct Wrong {
 #[test]
 fn every_mistake_is_named_with_its_place_and_the_fix() {
     let mut failures = Vec::new();
-    for Wrong { what, text, says } in
-        [yaml::ALL, listeners_and_clusters::ALL, routes_and_bounds::ALL, tenants_and_quotas::ALL].concat()
+    for Wrong { what, text, says } in [
+        yaml::ALL,
+        listeners_and_clusters::ALL,
+        routes_and_bounds::ALL,
+        tenants_and_quotas::ALL,
+        capabilities::ALL,
+    ]
+    .concat()
     {
         let said: Vec<String> = match parse(text) {
             Ok(_) => Vec::new(),

@@ -1,5 +1,6 @@
 mod asking;
 mod buckets;
+mod budgets;
 mod sharing;
 mod tables;
 

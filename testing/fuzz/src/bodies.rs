@@ -11,8 +11,10 @@
 )]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::{BufMut, Bytes, BytesMut};
 use svc_gateway::bhttp::{
     BadMessage, MAX_FIELDS, MAX_HEAD, Progress, encode_request_head, encode_response_head,
@@ -25,14 +27,20 @@ use svc_gateway::oap::{
     MAX_WINDOW, MIN_FRAME, MIN_WINDOW, Output, ProtocolError, Server, ServerConfig, Settings, StartRequest,
     StreamFailure, StreamId,
 };
+use svc_gateway::tenant::capability::{
+    Caveat, Denied, Facts, Forbidden, Identifier, Key, Keys, MAX_CAVEATS, Presented, Revoked, Secret,
+    TenantEvidence, Token,
+};
 use svc_gateway::tenant::proxy_protocol::{self as proxy, LONGEST_V2};
 use svc_gateway::tls::Hello;
+
+use super::seeds::GENUINE;
 
 /// What a target does with its input.
 pub type Body = fn(&[u8]);
 
 /// All targets by name.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 11] = [
     ("oap_client_input", oap_client_input),
     ("oap_server_input", oap_server_input),
     ("bhttp_request_head", bhttp_request_head),
@@ -43,6 +51,7 @@ pub const TARGETS: [(&str, Body); 10] = [
     ("http2_guard", http2_guard),
     ("decode", decode),
     ("client_hello", client_hello),
+    ("capability", capability),
 ];
 
 /// Streams that are open on either side at most.
@@ -455,4 +464,50 @@ pub fn client_hello(data: &[u8]) {
     let verdict = pieces.find(|verdict| *verdict != Ok(false)).unwrap_or(Ok(false));
     assert_eq!(verdict, Hello::default().is_whole(data));
     assert!(verdict != Ok(false) || data.len() <= 16 * 1024);
+}
+
+/// A token without the empty location that some libraries write: the one part that two spellings may differ in.
+fn signed_part(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    if bytes.get(1..3) == Some(&[1, 0]) {
+        bytes.drain(1..3);
+    }
+    Some(bytes)
+}
+
+/// A bearer token, as its text or, after an odd byte, as the macaroon in it. None but the seeds is genuine.
+pub fn capability(data: &[u8]) {
+    let Some((how, data)) = data.split_first() else { return };
+    let text = if how & 1 == 0 { data.to_vec() } else { BASE64_URL_SAFE_NO_PAD.encode(data).into_bytes() };
+    let secret: Vec<u8> = (0..32).collect();
+    let keys = Keys::new(vec![Key::new("k1", Secret::parse(&secret).unwrap()).unwrap()]).unwrap();
+    let facts =
+        Facts { method: "GET", path: "/o/x", address: None, tenant: TenantEvidence::Weaker("anonymous") };
+    let now = Duration::from_secs(1_700_000_000);
+    let verify = |text: &[u8]| Presented::parse_token(text)?.verify(&keys, &Revoked::default(), &facts, now);
+    let is_genuine = GENUINE.iter().any(|token| signed_part(token.as_bytes()) == signed_part(&text));
+    match verify(&text) {
+        // The location of a third party's caveat is covered by no signature; such a token allows nothing.
+        Err(Denied::Forbidden(Forbidden::ThirdParty)) => {}
+        Ok(_) | Err(Denied::Forbidden(_)) => assert!(is_genuine, "{}", text.escape_ascii()),
+        Err(Denied::Unauthorized(_)) => assert!(!is_genuine),
+    }
+    if let Some(mut token) = std::str::from_utf8(&text).ok().and_then(|text| Token::parse(text).ok()) {
+        assert_eq!(token.to_string().as_bytes(), text);
+        assert!(token.caveats().count() <= MAX_CAVEATS);
+        assert!(token.identifier().is_some_and(|id| Identifier::parse(id.as_str().as_bytes()) == Some(id)));
+        if token.attenuate(&Caveat::parse("path under /").unwrap()).is_ok() {
+            // Narrowing makes nothing genuine, and nothing forged.
+            let after = verify(token.to_string().as_bytes());
+            assert!(after.is_err() || is_genuine);
+        }
+    }
+    // The same octets as a caveat, a list of revocations, and a secret.
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(caveat) = Caveat::parse(text)
+    {
+        assert_eq!(caveat.to_string(), text);
+    }
+    drop(Revoked::parse(data));
+    drop(Secret::parse(data));
 }

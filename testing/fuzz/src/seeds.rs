@@ -67,7 +67,7 @@ pub type Seed = (&'static str, Vec<u8>);
 
 /// The seeds of each target.
 #[must_use]
-pub fn seeds() -> [(&'static str, Vec<Seed>); 10] {
+pub fn seeds() -> [(&'static str, Vec<Seed>); 11] {
     [
         ("oap_client_input", to_client()),
         ("oap_server_input", to_server()),
@@ -79,6 +79,7 @@ pub fn seeds() -> [(&'static str, Vec<Seed>); 10] {
         ("http2_guard", http2_clients()),
         ("decode", encoded_bodies()),
         ("client_hello", client_hellos()),
+        ("capability", capabilities()),
     ]
 }
 
@@ -379,5 +380,47 @@ fn client_hellos() -> Vec<Seed> {
         ("http", cut(5, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")),
         ("sslv2", cut(5, &[0x80, 46, 1, 0, 2, 0, 21, 0, 0, 0, 16])),
         ("too-long", cut(5, &[22, 3, 1, 64, 0, 1, 0, 64, 1])),
+    ]
+}
+
+/// Tokens made with the secret 00 01 … 1f: the only ones that are genuine.
+pub const GENUINE: [&str; 3] = [BARE, NARROWED, THIRD_PARTY];
+
+/// A token without caveats; see `src/tenant/capability/tests/vectors.rs` for all of these.
+const BARE: &str = "AgEAAiZ2MTprMTowMDAxMDIwMzA0MDUwNjA3MDgwOTBhMGIwYzBkMGUwZgAABiA7wiff-2Yh5HC5gifibUfzo9unPYYdMZ3LyixFuCiZYQ";
+/// One with seven.
+const NARROWED: &str = "AgEAAit2MTprMTowMDAxMDIwMzA0MDUwNjA3MDgwOTBhMGIwYzBkMGUwZjphY21lAAIRdGltZSA8IDE3NjcyMjU2MDAAAhJtZXRob2QgaW4gR0VULEhFQUQAAg5wYXRoIHVuZGVyIC9vLwACE2FkZHJlc3MgdW5kZXIgYjM6MGEAAgxyYXRlIDw9IDUwL3MAAhJieXRlcyA8PSAxMDQ4NTc2L3MAAg10ZW5hbnQgPSBhY21lAAAGIMHRc_NrJtqg16ScwJADXUiGpXlFZgETTs9I5ALFMo3c";
+/// One that a third party would have to discharge.
+const THIRD_PARTY: &str = "AgEAAiZ2MTprMTowMDAxMDIwMzA0MDUwNjA3MDgwOTBhMGIwYzBkMGUwZgACDW1ldGhvZCBpbiBHRVQAARFodHRwczovL3guZXhhbXBsZQIDd2hvBEivo7RIIXTSB8_YTXP7ahfV2CNSDNvhy7lVEBWJE8_Dlcr9Y4R6m5CUTpl2l2GBcFcvfxwC5A8yNdPPbaYb0V9DTY80DKg7xbIAAAYg4XXC9TyDC0Q-acd4zy3zLfudD149oKouojzK5Tt-ji4";
+
+/// A macaroon's field.
+fn field(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind, content.len() as u8][..], content].concat()
+}
+
+fn capabilities() -> Vec<Seed> {
+    const IDENTIFIER: &[u8] = b"v1:k1:000102030405060708090a0b0c0d0e0f";
+    let text = |text: &str| [b"\0", text.as_bytes()].concat();
+    let macaroon = |identifier: &[u8], caveats: &[&[u8]], signature: &[u8]| {
+        let caveats: Vec<u8> =
+            caveats.iter().flat_map(|caveat| [&field(2, caveat)[..], &[0]].concat()).collect();
+        [&[1, 2], &field(2, identifier)[..], &[0], &caveats, &[0], &field(6, signature)].concat()
+    };
+    vec![
+        ("bare", text(BARE)),
+        ("narrowed", text(NARROWED)),
+        ("third-party", text(THIRD_PARTY)),
+        ("padded", text(&format!("{BARE}="))),
+        ("unsigned", macaroon(IDENTIFIER, &[], &[0; 32])),
+        ("unsigned-caveats", macaroon(IDENTIFIER, &[b"time < 1767225600", b"path under /o/"], &[0; 32])),
+        ("many-caveats", macaroon(IDENTIFIER, &[b"path under /".as_slice(); 33], &[0; 32])),
+        ("unknown-key", macaroon(b"v1:k2:000102030405060708090a0b0c0d0e0f:acme", &[], &[0; 32])),
+        ("foreign", macaroon(b"hello", &[], &[0; 32])),
+        ("short-signature", macaroon(IDENTIFIER, &[], &[0; 31])),
+        ("located", [&[1, 2], &field(1, b"https://gw")[..], &field(2, IDENTIFIER), &[0, 0]].concat()),
+        ("long-number", b"\x01\x02\x02\xa6\x80\x00v1".to_vec()),
+        ("huge-number", b"\x01\x02\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01".to_vec()),
+        ("caveat", text("bytes <= 1048576/s")),
+        ("list", text("# gone\nv1:k1:000102030405060708090a0b0c0d0e0f\n\nv1:k1:x")),
     ]
 }

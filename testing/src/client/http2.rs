@@ -166,6 +166,9 @@ async fn send(
     mut pace: Option<Pace>,
 ) -> Result<(), h2::Error> {
     let limit = pace.as_ref().map_or(64 * 1024, Pace::piece);
+    if bytes.is_empty() && end {
+        return stream.send_data(bytes, true);
+    }
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len().min(limit));
         let room = match std::future::poll_fn(|cx| stream.poll_capacity(cx)).await {

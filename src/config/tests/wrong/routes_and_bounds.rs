@@ -163,6 +163,37 @@ routes: [ { name: a, kind: object, cluster: objects, body: { max: 2MiB } } ]
         ],
     },
     Wrong {
+        what: "decoding past its safe bounds",
+        text: "limits: { decode: { ratio: 11, floor: 65KiB, max: 9MiB } }
+",
+        says: &[
+            "gw.yaml:1:28: limits.decode.ratio: 11 is past the safe bound, write at most 10 or put `limits.decode.ratio` into `danger_ok`",
+            "gw.yaml:1:39: limits.decode.floor: 65KiB is past the safe bound, write at most 64KiB or put `limits.decode.floor` into `danger_ok`",
+            "gw.yaml:1:51: limits.decode.max: 9MiB is past the safe bound, write at most 8MiB or put `limits.decode.max` into `danger_ok`",
+        ],
+    },
+    Wrong {
+        what: "bounds of decoding that are none",
+        text: "limits: { decode: { ratio: 10x, floor: 64, max: 8MB, memory_total: 100KiB } }
+routes: [ { name: a, kind: object, cluster: objects, decode: verfy } ]
+",
+        says: &[
+            "gw.yaml:1:28: limits.decode.ratio: `10x` is no such number, write a whole number from 1 to 1000000",
+            "gw.yaml:1:40: limits.decode.floor: the number 64 has no unit, write one of B, KiB, MiB or GiB, such as 64KiB or 1MiB",
+            "gw.yaml:1:49: limits.decode.max: `MB` in `8MB` is no unit of a size, write B, KiB, MiB or GiB, such as 64KiB or 1MiB",
+            "gw.yaml:1:68: limits.decode.memory_total: `100KiB` is out of range, write 112KiB to 1024GiB",
+            "gw.yaml:2:62: routes[0].decode: `verfy` is not known here, did you mean `verify`?",
+        ],
+    },
+    Wrong {
+        what: "a floor past the cap of decoded bytes",
+        text: "limits: { decode: { max: 32KiB } }
+",
+        says: &[
+            "gw.yaml:1:26: limits.decode.max: the floor of 64KiB is past the cap of 32KiB on all decoded bytes, lower `floor` or raise `max`",
+        ],
+    },
+    Wrong {
         what: "a bound lifted for another key",
         text: "danger_ok: [limits.body.max]
 routes: [ { name: a, kind: object, cluster: objects, body: { max: 2MiB } } ]

@@ -17,7 +17,7 @@ pub(super) const ALL: &[Wrong] = &[
   speed: 500/s
 ",
         says: &[
-            "gw.yaml:2:3: limits.speed: unknown key, known here: rate, burst, in_flight, connections, per_address, penalty, request, body, http2, cost, principals",
+            "gw.yaml:2:3: limits.speed: unknown key, known here: rate, burst, in_flight, connections, per_address, penalty, request, body, decode, http2, cost, principals",
         ],
     },
     Wrong {
@@ -25,7 +25,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "modules: {}
 ",
         says: &[
-            "gw.yaml:1:1: modules: unknown key, known here: profile, danger_ok, include, server, listeners, admin, clusters, routes, tenants, limits, admission, degrade, metrics, log",
+            "gw.yaml:1:1: modules: unknown key, known here: profile, danger_ok, include, server, listeners, admin, clusters, routes, tenants, capability, limits, admission, degrade, metrics, log",
         ],
     },
     Wrong {
@@ -153,7 +153,7 @@ pub(super) const ALL: &[Wrong] = &[
         text: "- server
 ",
         says: &[
-            "gw.yaml:1:1: is a list, write a map with the keys profile, danger_ok, include, server, listeners, admin, clusters, routes, tenants, limits, admission, degrade, metrics, log",
+            "gw.yaml:1:1: is a list, write a map with the keys profile, danger_ok, include, server, listeners, admin, clusters, routes, tenants, capability, limits, admission, degrade, metrics, log",
         ],
     },
     Wrong {

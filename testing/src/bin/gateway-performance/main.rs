@@ -10,6 +10,7 @@
     reason = "a measuring tool fails by panicking, and reads the clock"
 )]
 
+mod bombs;
 mod holding;
 mod house;
 mod leaving;
@@ -50,6 +51,8 @@ enum Run {
     Tenants(tenants::Arguments),
     /// Idle, slow and flooding connections, and what they cost the others.
     Holding(holding::Arguments),
+    /// What memory does under encoded bodies that grow.
+    Bombs(bombs::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
     Origin,
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Run::Quota(arguments) => quota::run(&arguments),
         Run::Tenants(arguments) => tenants::run(&arguments),
         Run::Holding(arguments) => holding::run(&arguments),
+        Run::Bombs(arguments) => bombs::run(&arguments),
         Run::Origin => house::origin(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
