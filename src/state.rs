@@ -15,6 +15,7 @@ use crate::admission::overload::Readings;
 use crate::caps;
 use crate::clock;
 use crate::cluster::Surroundings;
+use crate::edge::guard::heads::Heads;
 use crate::edge::{Connections, Drain};
 use crate::metrics::Metrics;
 use crate::pressure::{Pressure, process};
@@ -32,6 +33,8 @@ pub struct State {
     pub around: Surroundings,
     /// Every connection that is open on the public listeners.
     pub connections: Arc<Connections>,
+    /// Every head that is not whole.
+    pub heads: Arc<Heads>,
     /// How often: every bucket.
     pub quotas: Arc<Quotas>,
     /// Who first: every place in flight.
@@ -58,6 +61,7 @@ impl State {
         let state = Arc::new(Self {
             generation: watch::Sender::new(snapshot.generation),
             connections: Arc::default(),
+            heads: Heads::new(snapshot.heads_total),
             admission: Admission::new(snapshot.admission, clock::now),
             gathering: Gathering::new(snapshot.gather_total),
             decoders: Arc::default(),
@@ -81,6 +85,7 @@ impl State {
         snapshot.take_effect(&before, &self.quotas, now);
         self.admission.configure(snapshot.admission);
         self.gathering.configure(snapshot.gather_total);
+        self.heads.set_limit(snapshot.heads_total);
         self.pressure.configure(snapshot.overload, |number| snapshot.has_cluster(number));
         let generation = snapshot.generation;
         self.snapshot.store(Arc::clone(&snapshot));

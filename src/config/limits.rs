@@ -1,6 +1,6 @@
 //! `limits`: how much all requests together, one request and one connection may take.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::decode::{self, DecodeLimits};
 use super::in_flight::MOST;
 use super::quota::{self, BURST, Cost, LARGEST_BURST, MOST_CONNECTIONS, Penalty, PerAddress, RATE};
-use super::rates::Rate;
-use super::schema::{Schema, duration, key, number, section, size};
-use super::units;
+use super::rates::{ByteRate, Rate};
+use super::schema::{Schema, absent_or, duration, key, number, section, size, text as written};
+use super::{text, units};
 
 /// Bounds of the instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,9 +71,15 @@ pub struct RequestLimits {
     /// From the whole request head to the head of the answer, the client's own upload time excepted.
     #[serde(with = "units::duration")]
     pub timeout: Duration,
+    /// From the first byte of a head to its last.
+    #[serde(with = "units::duration")]
+    pub head_timeout: Duration,
     /// Between two requests on a connection.
     #[serde(with = "units::duration")]
     pub idle: Duration,
+    /// Bytes of a body within five seconds, either way, while the client is waited for; `None` (`none`) lifts it.
+    #[serde(serialize_with = "text::or_none")]
+    pub min_rate: Option<ByteRate>,
     /// Bytes of a request's head.
     #[serde(with = "units::size")]
     pub head: u64,
@@ -82,16 +88,22 @@ pub struct RequestLimits {
     /// Bytes of a request's target.
     #[serde(with = "units::size")]
     pub uri: u64,
+    /// Bytes of all heads that are not whole; beyond, the oldest is cut.
+    #[serde(with = "units::size")]
+    pub heads_total: u64,
 }
 
 impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(5),
+            head_timeout: Duration::from_secs(5),
             idle: Duration::from_secs(60),
+            min_rate: NonZeroU64::new(16 << 10).map(ByteRate::a_second),
             head: 64 << 10,
             fields: 100,
             uri: 8 << 10,
+            heads_total: 64 << 20,
         }
     }
 }
@@ -117,6 +129,15 @@ impl Default for BodyLimits {
 pub struct Http2Limits {
     /// Requests at once.
     pub streams: u32,
+    /// Resets of streams; `None` (`none`) lifts it.
+    #[serde(serialize_with = "text::or_none")]
+    pub resets: Option<Rate>,
+    /// SETTINGS frames; `None` (`none`) lifts it.
+    #[serde(serialize_with = "text::or_none")]
+    pub settings: Option<Rate>,
+    /// PING frames; `None` (`none`) lifts it.
+    #[serde(serialize_with = "text::or_none")]
+    pub pings: Option<Rate>,
     /// Bytes that a client may send on one stream before we have read them.
     #[serde(with = "units::size")]
     pub stream_window: u64,
@@ -127,7 +148,15 @@ pub struct Http2Limits {
 
 impl Default for Http2Limits {
     fn default() -> Self {
-        Self { streams: 100, stream_window: 64 << 10, connection_window: 8 << 20 }
+        let a_second = |tokens| NonZeroU32::new(tokens).map(Rate::a_second);
+        Self {
+            streams: 100,
+            resets: a_second(100),
+            settings: a_second(20),
+            pings: a_second(20),
+            stream_window: 64 << 10,
+            connection_window: 8 << 20,
+        }
     }
 }
 
@@ -149,11 +178,18 @@ pub(super) fn schema() -> Schema {
             "bounds of one request's time and head",
             section([
                 key("timeout", "request head received to answer's head sent", duration(SHORTEST, LONGEST)),
+                key("head_timeout", "first byte of a head to its last", duration(SHORTEST, LONGEST)),
                 key("idle", "between two requests on a connection", duration(SHORTEST, LONGEST)),
+                key(
+                    "min_rate",
+                    "bytes of a body, within five seconds; none: unbounded",
+                    absent_or("none", written::<ByteRate>("a rate such as 16KiB/s")),
+                ),
                 // oap1 §5: a head is at most 80 KiB and 128 fields: a client's 64 KiB and 100, and what we add.
                 key("head", "bytes of a head", size(1 << 10, 64 << 10)),
                 key("fields", "header fields", number(1, 100)),
                 key("uri", "bytes of the target", size(64, 64 << 10)),
+                key("heads_total", "bytes of all unfinished heads", size(64 << 10, 16 << 30)),
             ]),
         ),
         key(
@@ -167,6 +203,9 @@ pub(super) fn schema() -> Schema {
             "bounds of one HTTP/2 connection",
             section([
                 key("streams", "requests at once", number(1, 1000)),
+                key("resets", "resets of streams; none: unbounded", absent_or("none", quota::rate_schema())),
+                key("settings", "SETTINGS; none: unbounded", absent_or("none", quota::rate_schema())),
+                key("pings", "PINGs; none: unbounded", absent_or("none", quota::rate_schema())),
                 key("stream_window", "unread bytes of one stream", size(16 << 10, 16 << 20)),
                 key("connection_window", "unread bytes of all streams", size(64 << 10, 1 << 30)),
             ]),

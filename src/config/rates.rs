@@ -86,6 +86,16 @@ pub struct ByteRate {
 }
 
 impl ByteRate {
+    /// So many a second.
+    pub(super) const fn a_second(bytes: NonZeroU64) -> Self {
+        Self { bytes, period: 1 }
+    }
+
+    /// What it gives in a second, rounded down, and at least 1.
+    pub fn one_second(self) -> NonZeroU64 {
+        NonZeroU64::new(self.bytes.get() / self.period).unwrap_or(NonZeroU64::MIN)
+    }
+
     /// How many in a [`ByteRate::period`].
     pub fn bytes(self) -> NonZeroU64 {
         self.bytes

@@ -1,13 +1,14 @@
 //! What is known of a connection, shared by all requests that come on it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
+use super::bounds::Cut;
 use crate::quota::Penalty;
 use crate::tenant::proxy_protocol::Source;
 use crate::tls::Secured;
@@ -27,6 +28,8 @@ pub struct Connection {
     pub penalty: Penalty,
     /// An answer of which only the connection's end tells the end was cut.
     pub(super) cut: Arc<AtomicBool>,
+    /// Why its bytes go no further.
+    pub(super) refused: OnceLock<Cut>,
 }
 
 impl Connection {
@@ -48,6 +51,24 @@ impl Connection {
     /// Whether it is to end with a reset.
     pub(super) fn is_cut(&self) -> bool {
         self.cut.load(Relaxed)
+    }
+
+    /// Why its bytes go no further, when they do not: who reads them gets an error that does not tell.
+    pub fn refused(&self) -> Option<Cut> {
+        self.refused.get().copied()
+    }
+
+    /// The first reason is the cause of the later ones.
+    pub(super) fn refused_by(&self, why: Cut) {
+        let _ = self.refused.set(why);
+    }
+
+    /// Who is at the other end, as far as its connection tells.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        match self.proxied {
+            Some(Source::Client(client)) => Some(client),
+            _ => self.peer,
+        }
     }
 
     /// As Pingora hands it over: it knows of no other place for it.

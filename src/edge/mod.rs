@@ -4,15 +4,21 @@
 //! gives nobody its real port. This accept loop binds before anything runs, tells the port, peeks under the head
 //! deadline, and knows how many connections are open so that a drain lasts no longer than they do.
 //!
-//! It does not read requests: [`HttpServerApp`] does.
+//! No request exists before its whole head is here and checked: [`guarded`] and [`watched`] hold a connection's bytes to
+//! the guards of [`guard`]. It does not read requests: [`HttpServerApp`] does.
 
 mod acceptor;
+mod bounds;
 mod connection;
 mod drain;
 pub mod guard;
+mod guarded;
 mod handshake;
+mod paced;
+mod serving_http1;
 mod socket;
 mod transport;
+mod watched;
 mod workers;
 
 use std::io;
@@ -24,25 +30,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora_core::apps::{HttpServerApp, ServerApp};
 use pingora_core::protocols::Shutdown as _;
-use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 
 use self::acceptor::{Accepted, Acceptor, Listening};
+pub use self::bounds::{Bounds, Cut};
 pub use self::connection::Connection;
 pub use self::drain::{Drain, Open};
 pub use self::guard::connections::{Connections, Permit};
+use self::guard::heads::Heads;
+use self::guard::http2::PREFACE;
+use self::guarded::Guarded;
 pub use self::handshake::{Handshake, UnderWay};
+pub use self::paced::Paced;
 pub use self::socket::Socket;
 pub use self::transport::Transport;
+use self::watched::Watched;
 use self::workers::{Late, Workers};
 use crate::clock;
 use crate::tls::Failure;
 
-/// The client's side of an HTTP/2 connection begins with these bytes (RFC 9113 §3.4).
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Time for a header of the PROXY protocol, which a proxy sends at once.
 const PROXY_HEADER: Duration = Duration::from_secs(5);
 /// How long `accept` rests when the process has no descriptor left.
@@ -169,8 +179,17 @@ pub trait Serves: Send + Sync + 'static {
     /// Who answers a connection that has just come.
     fn app(&self) -> Arc<Self::App>;
 
-    /// Time for its first bytes, which tell its protocol.
-    fn first_bytes(&self) -> Duration;
+    /// What its bytes are held to.
+    fn bounds(&self) -> Bounds;
+
+    /// Where its unfinished heads are counted.
+    fn heads(&self) -> &Arc<Heads>;
+
+    /// Logs and counts what is refused before a request exists, and says what an HTTP/1 client is answered.
+    fn on_refused(&self, why: Cut, client: Option<SocketAddr>, waited: Duration) -> Bytes;
+
+    /// Logs and counts a connection of HTTP/2 that is cut, with all its requests.
+    fn on_cut(&self, why: Cut, client: Option<SocketAddr>);
 
     /// Whether a connection from `peer` may be opened now; `None` closes it.
     fn enter(&self, _peer: Peer) -> Option<Entered> {
@@ -276,16 +295,15 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
         Ok(accepted) => {
             // http.md §1, step 0: closed without an answer.
             let Some(entered) = serves.enter(accepted.peer()) else { return Ok(()) };
-            let (app, first_bytes) = (serves.app(), serves.first_bytes());
+            let (app, serves) = (serves.app(), Arc::clone(&serves));
             let (open, draining) = (drain.open(), drain.watch());
-            let serves = entered.tls.is_some().then(|| Arc::clone(&serves));
+            let tls = entered.tls.map(|tls| (tls, Arc::clone(&serves)));
             workers.spawn(async move {
                 if let Ok(mut socket) = accepted.register(clock::wall())
                     && (!entered.proxied || proxied(&mut socket).await)
-                    && let Some((socket, protocols)) =
-                        secured(socket, protocols, entered.tls.zip(serves), &draining).await
+                    && let Some((socket, protocols)) = secured(socket, protocols, tls, &draining).await
                 {
-                    serve(socket, protocols, first_bytes, &app, draining).await;
+                    serve(socket, protocols, &serves, &app, draining).await;
                 }
                 drop((open, entered.permit));
             });
@@ -318,35 +336,44 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
         }
     }
     accepting.close();
-    // A client that is about to ask is told to close by its answer; one that is closed meanwhile would lose its request.
-    tokio::time::sleep(LAST_WORD).await;
-    // Wakes what waits for a next request; a request that is there already is read first.
-    serves.app().http_cleanup().await;
 }
 
-async fn serve<A: HttpServerApp + Send + Sync + 'static>(
+async fn serve<S: Serves>(
     mut socket: Socket,
     protocols: Protocols,
-    first_bytes: Duration,
-    app: &Arc<A>,
+    serves: &Arc<S>,
+    app: &Arc<S::App>,
     mut draining: ShutdownWatch,
 ) {
+    let bounds = serves.bounds();
     let told = tokio::select! {
         biased;
-        told = tokio::time::timeout(first_bytes, protocol(&mut socket, protocols)) => told,
+        told = protocol(&mut socket, protocols, &bounds) => told,
         () = async {
             drop(draining.wait_for(|on| *on).await);
             tokio::time::sleep(LAST_WORD).await;
         } => return,
     };
     match told {
-        Ok(Ok(Protocol::H2)) => drop(app.process_new(Box::new(socket), &draining).await),
-        Ok(Ok(Protocol::H1)) => serve_http1(socket, app, &draining).await,
+        Ok(Protocol::H2) => {
+            let watched = Watched::new(socket, &bounds);
+            let connection = watched.connection();
+            drop(app.process_new(Box::new(watched), &draining).await);
+            if let Some(connection) = connection
+                && let Some(why) = connection.refused()
+            {
+                serves.on_cut(why, connection.client());
+            }
+        }
+        Ok(Protocol::H1) => serving_http1::serve(socket, serves, app, &draining).await,
+        Ok(Protocol::Untold) => {
+            let connection = Guarded::new(socket, &bounds);
+            let waited = bounds.http1.head_timeout;
+            serving_http1::refuse(connection, serves.as_ref(), Cut::SlowHead, waited).await;
+        }
         // Silence, a connection that is gone, or a protocol that this listener does not speak. Over TLS there is a word
         // for that, without which an end is taken for an attack (RFC 8446 §6.1).
-        Ok(Ok(Protocol::Neither) | Err(_)) | Err(_) => {
-            drop(tokio::time::timeout(LAST_WORD, socket.shutdown()).await);
-        }
+        Ok(Protocol::Neither) | Err(_) => drop(tokio::time::timeout(LAST_WORD, socket.shutdown()).await),
     }
 }
 
@@ -372,37 +399,22 @@ enum Protocol {
     H1,
     H2,
     Neither,
+    /// It has begun to speak, and does not say enough to tell.
+    Untold,
 }
 
-async fn protocol(socket: &mut Socket, spoken: Protocols) -> io::Result<Protocol> {
-    socket.readable().await?;
-    Ok(match (spoken.h2 && socket.begins_with(H2_PREFACE).await?, spoken.h1) {
-        (true, _) => Protocol::H2,
-        (false, true) => Protocol::H1,
-        (false, false) => Protocol::Neither,
+async fn protocol(socket: &mut Socket, spoken: Protocols, bounds: &Bounds) -> io::Result<Protocol> {
+    tokio::time::timeout(bounds.idle, socket.readable()).await??;
+    if !spoken.h2 {
+        return Ok(if spoken.h1 { Protocol::H1 } else { Protocol::Neither });
+    }
+    // http.md §7: `head_timeout` 5 s: first byte of a head to its last.
+    let begins = tokio::time::timeout(bounds.http1.head_timeout, socket.begins_with(PREFACE)).await;
+    Ok(match (begins, spoken.h1) {
+        (Ok(Err(e)), _) => return Err(e),
+        (Ok(Ok(true)), _) => Protocol::H2,
+        (Ok(Ok(false)), true) => Protocol::H1,
+        (Err(_), true) => Protocol::Untold,
+        (_, false) => Protocol::Neither,
     })
-}
-
-async fn serve_http1<A: HttpServerApp + Send + Sync + 'static>(
-    socket: Socket,
-    app: &Arc<A>,
-    draining: &ShutdownWatch,
-) {
-    let mut session = ServerSession::new_http1(Box::new(socket));
-    if *draining.borrow() {
-        session.set_keepalive(None);
-    }
-    let mut next = app.process_new_http(session, draining).await;
-    while let Some((mut stream, settings)) = next.map(|reused| reused.consume()) {
-        if *draining.borrow() {
-            // Its answer's head went before the drain began and has promised to stay: who takes that at its word has
-            // as long as an idle connection has. What is there is read whatever comes of this.
-            drop(tokio::time::timeout(LAST_WORD, stream.try_peek(&mut [0])).await);
-        }
-        let mut session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
-        next = app.process_new_http(session, draining).await;
-    }
 }

@@ -148,6 +148,7 @@ pub struct Metrics {
     bytes_out: IntCounterVec,
     rejected: IntCounterVec,
     read_before: IntCounterVec,
+    http2_cut: IntCounterVec,
     auth_failures: IntCounterVec,
     busy: IntCounterVec,
     decoded_reject: IntCounterVec,
@@ -206,6 +207,12 @@ impl Metrics {
                 &registry,
                 "rejected_body_bytes_read_total",
                 "Body bytes that had been read of requests when they were refused, by reason.",
+                &["reason"],
+            )?,
+            http2_cut: counters(
+                &registry,
+                "http2_cut_total",
+                "Connections of HTTP/2 that were cut, by reason.",
                 &["reason"],
             )?,
             auth_failures: counters(
@@ -375,6 +382,11 @@ impl Metrics {
     /// Counts a TLS handshake that came to nothing.
     pub fn on_handshake_failure(&self, why: Failure) {
         self.tls_failures.with_label_values(&[why.as_str()]).inc();
+    }
+
+    /// Counts a connection of HTTP/2 that was cut. `reason` is one of a few words of the code's.
+    pub fn on_http2_cut(&self, reason: &'static str) {
+        self.http2_cut.with_label_values(&[reason]).inc();
     }
 
     /// Counts a request that failed to say who it is from, or was not allowed: one of [`auth_failures`].

@@ -149,6 +149,7 @@ async fn admit(
         permit,
         attempt: None,
         tried: Vec::new(),
+        upload: None,
         download: None,
     }))
 }

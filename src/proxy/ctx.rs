@@ -13,8 +13,10 @@ use super::fields::Scheme;
 use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
+use super::unread;
 use super::upload::UploadGate;
 use crate::admission::Permit;
+use crate::edge::guard::progress::Pace;
 use crate::edge::{Connection, Drain};
 use crate::object::Address;
 use crate::quota::{Level, Which};
@@ -75,6 +77,8 @@ pub(super) struct Admitted {
     /// Pingora's pipeline: the backend that is being tried, and those that were.
     pub attempt: Option<Attempt>,
     pub tried: Vec<crate::upstream::BackendId>,
+    /// Pingora's pipeline: how fast the body comes, until it has come.
+    pub upload: Option<Pace>,
     /// Pingora's pipeline: the answer's gate.
     pub download: Option<DownloadGate>,
     /// Dropped with the request, however it ends.
@@ -148,8 +152,12 @@ impl RequestCtx {
         }
     }
 
-    /// Notes that the client left first.
+    /// Notes that the client left first, or was cut.
     pub(super) fn client_left(&mut self) {
+        if let Some(no) = self.connection.as_ref().and_then(|connection| unread::cause_of(connection)) {
+            self.facts.cut = true;
+            return self.reject(no);
+        }
         self.reject(Reason::ClientLeft.into());
         self.facts.status = Some(Reason::ClientLeft.status());
     }

@@ -16,17 +16,22 @@ use pingora_core::ErrorType;
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::ResponseHeader;
 
+use super::unread;
+use crate::edge::Paced;
+use crate::edge::guard::progress::{MinRate, Slow};
+use crate::rejection::{Reason, Rejection};
+
 /// The client is gone: nobody is left to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Left;
 
 /// Why a request's body does not come to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Broken {
     /// The client is gone.
     Left,
-    /// The client broke the framing of its own body.
-    Malformed,
+    /// It is refused: its framing is broken, or it comes too slowly.
+    Refused(Rejection),
 }
 
 /// What the client's side has to say about the request's body.
@@ -46,6 +51,9 @@ pub(super) struct Downstream<'a> {
     stream: Option<SendStream<Bytes>>,
     writing: Option<(Bytes, bool)>,
     ended: bool,
+    /// HTTP/2: the least at which the client must send and read. HTTP/1's connection sees to that itself.
+    upload: Paced,
+    download: Paced,
     /// Body bytes of the answer that were handed to the transport.
     pub(super) sent: u64,
 }
@@ -57,9 +65,12 @@ enum Reading {
 }
 
 impl<'a> Downstream<'a> {
-    pub(super) fn new(session: &'a mut ServerSession) -> Self {
+    /// Bodies must move at `min_rate`, if there is one.
+    pub(super) fn new(session: &'a mut ServerSession, min_rate: Option<MinRate>) -> Self {
         let read = if session.is_body_done() { Reading::Over } else { Reading::Body };
-        Self { session, read, stream: None, writing: None, ended: false, sent: 0 }
+        let min_rate = min_rate.filter(|_| session.is_http2());
+        let (upload, download) = (Paced::new(min_rate), Paced::new(min_rate));
+        Self { session, read, stream: None, writing: None, ended: false, upload, download, sent: 0 }
     }
 
     /// The next of the request's body. After the end, and for a request without one, `Pending` until the client
@@ -69,9 +80,15 @@ impl<'a> Downstream<'a> {
             Reading::Over => self.poll_left(cx).map(|Left| Err(Broken::Left)),
             Reading::Body => {
                 // Dropped when pending: Pingora keeps what it has parsed of the framing in the session.
-                let piece = ready!(pin!(self.session.read_request_body()).poll(cx));
+                let Poll::Ready(piece) = pin!(self.session.read_request_body()).poll(cx) else {
+                    return match self.upload.on_pending(cx) {
+                        Ok(()) => Poll::Pending,
+                        Err(slow) => Poll::Ready(Err(too_slow(slow))),
+                    };
+                };
                 Poll::Ready(match piece {
                     Ok(Some(piece)) => {
+                        self.upload.on_moved(piece.len());
                         let last = self.session.is_body_done();
                         if last {
                             self.read = Reading::Over;
@@ -84,11 +101,13 @@ impl<'a> Downstream<'a> {
                     }
                     Err(e) => {
                         log::debug!("request body: {e}");
-                        Err(match e.etype() {
-                            ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error => {
-                                Broken::Left
-                            }
-                            _ => Broken::Malformed,
+                        Err(match (unread::cause(self.session), e.etype()) {
+                            (Some(no), _) => Broken::Refused(no),
+                            (
+                                None,
+                                ErrorType::ReadError | ErrorType::ConnectionClosed | ErrorType::H2Error,
+                            ) => Broken::Left,
+                            _ => Broken::Refused(Reason::Malformed.into()),
                         })
                     }
                 })
@@ -164,21 +183,31 @@ impl<'a> Downstream<'a> {
     }
 
     /// Goes on with what [`Self::write`] began.
-    pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Left>> {
+    pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         let Some((piece, last)) = &mut self.writing else { return Poll::Ready(Ok(())) };
         let total = piece.len();
         let written = match (&mut *self.session, &mut self.stream) {
             // Pingora resumes a task that was interrupted, so the future may be dropped.
             (ServerSession::H1(h1), _) => {
-                ready!(pin!(h1.write_proxy_tasks()).poll(cx)).map(drop).map_err(|_| Left)
+                ready!(pin!(h1.write_proxy_tasks()).poll(cx)).map(drop).map_err(|_| Broken::Left)
             }
             (_, Some(stream)) => {
-                let done = ready!(poll_send(stream, piece, *last, &mut self.sent, cx));
+                let before = self.sent;
+                let Poll::Ready(done) = poll_send(stream, piece, *last, &mut self.sent, cx) else {
+                    self.download
+                        .on_moved(usize::try_from(self.sent.saturating_sub(before)).unwrap_or(usize::MAX));
+                    return match self.download.on_pending(cx) {
+                        Ok(()) => Poll::Pending,
+                        Err(slow) => Poll::Ready(Err(too_slow(slow))),
+                    };
+                };
+                self.download
+                    .on_moved(usize::try_from(self.sent.saturating_sub(before)).unwrap_or(usize::MAX));
                 self.ended = *last;
                 self.writing = None;
-                return Poll::Ready(done);
+                return Poll::Ready(done.map_err(|Left| Broken::Left));
             }
-            _ => Err(Left),
+            _ => Err(Broken::Left),
         };
         self.sent = self.sent.saturating_add(total as u64);
         self.writing = None;
@@ -203,6 +232,11 @@ impl<'a> Downstream<'a> {
             stream.send_reset(h2::Reason::INTERNAL_ERROR);
         }
     }
+}
+
+// http.md §7: `min_rate`, while the gateway is not itself the brake.
+fn too_slow(slow: Slow) -> Broken {
+    Broken::Refused(Rejection::new(Reason::Slow).because(slow.to_string()))
 }
 
 fn poll_send(

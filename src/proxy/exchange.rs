@@ -52,6 +52,15 @@ pub(super) enum Fail {
     Integrity,
 }
 
+impl From<Broken> for Fail {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Left => Self::Left,
+            Broken::Refused(no) => Self::Rejected(no),
+        }
+    }
+}
+
 impl Fail {
     /// What the client is told; nobody is left to be told when it has gone.
     pub(super) fn rejection(self) -> Option<Rejection> {
@@ -217,7 +226,7 @@ impl<'a, 's> Exchange<'a, 's> {
     /// Watches the client and the clock alone, while nothing can be moved.
     pub(super) fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Fail> {
         match self.down.poll_body(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(Fail::Left),
+            Poll::Ready(Err(broken)) => Poll::Ready(broken.into()),
             Poll::Ready(Ok(_)) | Poll::Pending => self.poll_time(cx),
         }
     }
@@ -266,7 +275,7 @@ impl<'a, 's> Exchange<'a, 's> {
                     self.heard = clock::now();
                     return Poll::Ready(self.ending.then_some(Step::Whole));
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(Some(Step::Failed(Fail::Left))),
+                Poll::Ready(Err(broken)) => return Poll::Ready(Some(Step::Failed(broken.into()))),
                 Poll::Pending => return if moved { Poll::Ready(None) } else { Poll::Pending },
             }
         }
@@ -316,7 +325,7 @@ impl<'a, 's> Exchange<'a, 's> {
             // Nothing goes up any more; what the client's side can still say is that it left.
             return match self.down.poll_body(cx) {
                 Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
-                Poll::Ready(Err(_)) => Poll::Ready(Err(Fail::Left)),
+                Poll::Ready(Err(broken)) => Poll::Ready(Err(broken.into())),
                 Poll::Pending => Poll::Pending,
             };
         }
@@ -408,8 +417,7 @@ impl<'a, 's> Exchange<'a, 's> {
         let piece = match self.down.poll_body(cx) {
             Poll::Ready(Ok(FromClient::Piece(piece, last))) => Ok((piece, last)),
             Poll::Ready(Ok(FromClient::End)) => Ok((Bytes::new(), true)),
-            Poll::Ready(Err(Broken::Left)) => Err(Fail::Left),
-            Poll::Ready(Err(Broken::Malformed)) => Err(Fail::Rejected(Reason::Malformed.into())),
+            Poll::Ready(Err(broken)) => Err(broken.into()),
             Poll::Pending => {
                 if self.client_awaited.is_none() {
                     self.client_awaited = Some(clock::now());

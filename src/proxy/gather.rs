@@ -14,7 +14,8 @@ use crate::admission::gather::{self, Gathering};
 use crate::caps::Turn;
 use crate::clock;
 use crate::config::ClusterProtocol;
-use crate::rejection::{Reason, Rejection};
+use crate::edge::guard::progress::MinRate;
+use crate::rejection::Rejection;
 use crate::snapshot::{Route, Snapshot};
 
 /// A body that is all here.
@@ -58,7 +59,7 @@ pub(super) async fn gather(
     }
     // Decoded when it is all here: a slow sender holds no decoder either.
     let keeps = relayed || gate.decodes();
-    let pieces = read(session, gate, keeps).await?;
+    let pieces = read(session, policy.bounds.min_rate, gate, keeps).await?;
     let took = since(began);
     judge(gate, &pieces).await.map_err(Failed::Rejected)?;
     let pieces = if relayed { pieces } else { VecDeque::new() };
@@ -66,8 +67,13 @@ pub(super) async fn gather(
 }
 
 /// Reads to the end.
-async fn read(session: &mut Session, gate: &mut UploadGate, keeps: bool) -> Result<VecDeque<Bytes>, Failed> {
-    let mut down = Downstream::new(session.as_downstream_mut());
+async fn read(
+    session: &mut Session,
+    min_rate: Option<MinRate>,
+    gate: &mut UploadGate,
+    keeps: bool,
+) -> Result<VecDeque<Bytes>, Failed> {
+    let mut down = Downstream::new(session.as_downstream_mut(), min_rate);
     let mut pieces = VecDeque::new();
     loop {
         match std::future::poll_fn(|cx| down.poll_body(cx)).await {
@@ -82,7 +88,7 @@ async fn read(session: &mut Session, gate: &mut UploadGate, keeps: bool) -> Resu
             }
             Ok(FromClient::End) => return Ok(pieces),
             Err(Broken::Left) => return Err(Failed::Left),
-            Err(Broken::Malformed) => return Err(Failed::Rejected(Reason::Malformed.into())),
+            Err(Broken::Refused(no)) => return Err(Failed::Rejected(no)),
         }
     }
 }

@@ -23,6 +23,7 @@ mod record;
 mod relay;
 mod respond;
 mod trouble;
+pub mod unread;
 mod upload;
 
 use std::sync::Arc;

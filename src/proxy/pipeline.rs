@@ -14,9 +14,11 @@ use super::ctx::RequestCtx;
 use super::peer::{self, HashKey};
 use super::respond;
 use super::respond::{Dress, Extras};
+use super::unread;
 use super::upload::UploadGate;
 use crate::caps::{Hoard, Turn};
 use crate::clock;
+use crate::edge::guard::progress::Pace;
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::retry::{Body, Failure};
 
@@ -34,6 +36,13 @@ pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Resul
     if admitted.tried.is_empty() && admitted.attempt.is_none() {
         // A request whose body is held may be repeated (http.md §7).
         session.enable_retry_buffering();
+        let min_rate = admitted.policy.bounds.min_rate;
+        if session.as_downstream().is_http2() {
+            // Each piece within the window over which the rate is measured; HTTP/1's connection measures it itself.
+            session.as_downstream_mut().set_write_timeout(min_rate.map(|rate| rate.over));
+        }
+        // Until all of it is here.
+        admitted.upload = min_rate.filter(|_| admitted.gathered.is_none()).map(|rate| Pace::new(&rate, now));
         if session.req_header().headers.contains_key(header::EXPECT) && admitted.gathered.is_none() {
             session.write_continue_response().await?;
         }
@@ -84,7 +93,13 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut Request
 /// `request_body_filter`: the same gate that the relay feeds.
 pub(super) async fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
-    let passed = pass(&mut admitted.gate, body.take().unwrap_or_default(), end).await;
+    let piece = body.take().unwrap_or_default();
+    if end {
+        admitted.upload = None;
+    } else if let Some(pace) = &mut admitted.upload {
+        pace.moved(piece.len() as u64, clock::now());
+    }
+    let passed = pass(&mut admitted.gate, piece, end).await;
     if let Some(meter) = &admitted.meter {
         meter.count(admitted.gate.due());
     }
@@ -254,7 +269,12 @@ fn repeat_or_not(
 /// `fail_to_proxy`: the one place where the pipeline says no.
 pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
     if ctx.facts.rejected.is_none() {
+        let upload = ctx.admitted().and_then(|admitted| admitted.upload.as_mut());
+        let is_slow = upload.is_some_and(|pace| pace.check(clock::now()).is_err());
         match reason_of(error) {
+            // Nothing answers a request that does not come to its end.
+            Reason::Timeout if is_slow => ctx.reject(Reason::Slow.into()),
+            _ if let Some(no) = unread::cause(session.as_downstream()) => ctx.reject(no),
             Reason::ClientLeft => ctx.client_left(),
             reason => ctx.reject(Rejection::new(reason).because(error.to_string())),
         }
@@ -277,6 +297,7 @@ fn reason_of(error: &Error) -> Reason {
         (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(400)) => {
             Reason::Malformed
         }
+        (ErrorSource::Downstream, ErrorType::WriteTimedout) => Reason::Slow,
         (ErrorSource::Downstream, _) => Reason::ClientLeft,
         (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout) => {
             Reason::Timeout

@@ -57,7 +57,7 @@ pub(super) async fn enter(
 async fn wait(waiting: Waiting, session: &mut Session) -> Result<Result<Permit, Busy>, Failed> {
     let sleep = tokio::time::sleep_until(waiting.deadline().into());
     let mut told = pin!(waiting.at_most(sleep));
-    let mut down = Downstream::new(session.as_downstream_mut());
+    let mut down = Downstream::new(session.as_downstream_mut(), None);
     poll_fn(|cx| {
         if let Poll::Ready(told) = told.as_mut().poll(cx) {
             return Poll::Ready(Ok(told));

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use http::header;
 use pingora_proxy::Session;
 
+use super::correlation::CorrelationId;
 use super::ctx::{RequestCtx, Stage};
 use crate::access_log::{Log, push_timestamp};
 use crate::clock;
 use crate::config::AccessLog;
 use crate::metrics::{Method, Metrics};
-use crate::rejection::Reason;
+use crate::rejection::{Reason, Rejection};
 use crate::snapshot::LogPolicy;
 use crate::state::State;
 use crate::tenant::capability::IdentifierHash;
@@ -55,6 +56,47 @@ pub(super) fn on_end(state: &State, session: &Session, ctx: &mut RequestCtx) {
             record(&state.metrics, &state.log, &state.snapshot.load().log, session, ctx, latency)
         }
     }
+}
+
+/// Counts and logs a head that was refused before it was a request.
+pub(super) fn on_unread(
+    state: &State,
+    no: &Rejection,
+    correlation: &CorrelationId,
+    peer: Option<std::net::SocketAddr>,
+    wall: Duration,
+    latency: Duration,
+) {
+    let policy = state.snapshot.load();
+    let policy = &policy.log;
+    let status = no.reason.status();
+    state.metrics.on_rejection(no.reason);
+    policy.no_route.on_request(Method::Other, status, latency);
+    if !policy.wants(status) {
+        return;
+    }
+    let line = Line {
+        wall,
+        route: "-",
+        method: "-",
+        status,
+        reason: Some(no.reason.as_str()),
+        detail: no.detail.as_deref(),
+        corr_id: correlation.as_str(),
+        peer,
+        user_agent: b"",
+        received: 0,
+        sent: 0,
+        latency,
+        tenant: None,
+        capability: None,
+        queued: None,
+        upstream: None,
+        backend: None,
+        unverified: false,
+        cut: false,
+    };
+    line.append(&state.log, policy.access);
 }
 
 /// Tells admission what the request came to, and the pressure whether its backend failed.
@@ -136,14 +178,18 @@ fn record(
         unverified: facts.unverified,
         cut: facts.cut,
     };
-    log.append(|out| match policy.access {
-        AccessLog::Json => line.json(out),
-        AccessLog::Text => line.text(out),
-        AccessLog::Off => {}
-    });
+    line.append(log, policy.access);
 }
 
 impl Line<'_> {
+    fn append(&self, log: &Log, form: AccessLog) {
+        log.append(|out| match form {
+            AccessLog::Json => self.json(out),
+            AccessLog::Text => self.text(out),
+            AccessLog::Off => {}
+        });
+    }
+
     fn json(&self, out: &mut Vec<u8>) {
         let mut stamp = String::with_capacity(24);
         push_timestamp(&mut stamp, self.wall);

@@ -107,7 +107,7 @@ async fn relay(
     let timeouts = &admitted.route.cluster.timeouts;
     let bounds = Bounds { deadline: admitted.deadline, read: timeouts.read, write: timeouts.write };
     let sleep = pin!(tokio::time::sleep_until(bounds.deadline.min(started + bounds.read).into()));
-    let down = Downstream::new(session.as_downstream_mut());
+    let down = Downstream::new(session.as_downstream_mut(), admitted.policy.bounds.min_rate);
     let mut exchange = Exchange::new(down, &mut admitted.gate, bounds, sleep, started);
     exchange.meter = admitted.meter.as_ref();
     if let Some(pieces) = gathered {

@@ -9,6 +9,7 @@ use pingora_http::ResponseHeader;
 
 use super::correlation::CorrelationId;
 use super::ctx::Facts;
+use super::unread;
 use crate::bhttp::ResponseHead;
 use crate::object::Address;
 use crate::quota::{Level, Which, fields as quota};
@@ -168,6 +169,22 @@ pub(super) async fn reject(session: &mut ServerSession, no: &Rejection, correlat
     discard(session).await && keeps
 }
 
+/// The same as it stands on a connection of HTTP/1 that has no request yet, and closes.
+pub(super) fn raw(no: &Rejection, correlation: &CorrelationId) -> Bytes {
+    let body = body_of(no, correlation);
+    let Ok(head) = head_of(no, correlation, body.len()) else { return Bytes::new() };
+    let phrase = head.status.canonical_reason().unwrap_or_default();
+    let mut raw = format!("HTTP/1.1 {} {phrase}\r\n", head.status.as_u16()).into_bytes();
+    for (name, value) in &head.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            raw.extend_from_slice(part);
+        }
+    }
+    raw.extend_from_slice(b"connection: close\r\n\r\n");
+    raw.extend_from_slice(&body);
+    raw.into()
+}
+
 /// Answers a probe on a public listener.
 pub(super) async fn probe(
     session: &mut ServerSession,
@@ -189,6 +206,9 @@ pub(super) async fn probe(
 /// Whether the connection is worth keeping: nothing of the body is still to come, or a declared rest that is
 /// small and on its way.
 fn may_keep(session: &mut ServerSession) -> bool {
+    if unread::cause(session).is_some() {
+        return false;
+    }
     if session.is_body_done() {
         return true;
     }

@@ -1,11 +1,13 @@
 //! What a listener serves a new connection with: the request path, and the bounds of connections that the generation in
 //! force asks for (http.md §7: connection limits hold from the next connection on).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora_core::apps::http_app::HttpServer;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
@@ -15,8 +17,9 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
 use crate::admin::Admin;
-use crate::edge::{Entered, Peer, Serves, UnderWay};
-use crate::proxy::Gateway;
+use crate::edge::guard::heads::Heads;
+use crate::edge::{Bounds, Cut, Entered, Peer, Serves, UnderWay};
+use crate::proxy::{self, Gateway};
 use crate::rejection::Reason;
 use crate::snapshot::{ConnectionLimits, Snapshot};
 use crate::state::State;
@@ -71,8 +74,20 @@ impl Serves for Public {
         face
     }
 
-    fn first_bytes(&self) -> Duration {
-        self.state.snapshot.load().limits.idle
+    fn bounds(&self) -> Bounds {
+        self.state.snapshot.load().bounds
+    }
+
+    fn heads(&self) -> &Arc<Heads> {
+        &self.state.heads
+    }
+
+    fn on_refused(&self, why: Cut, client: Option<SocketAddr>, waited: Duration) -> Bytes {
+        proxy::unread::refuse(&self.state, why, client, waited)
+    }
+
+    fn on_cut(&self, why: Cut, client: Option<SocketAddr>) {
+        proxy::unread::cut(&self.state, why, client);
     }
 
     // http.md §2: trusted peers are exempt from the per-address connection cap. config.md: with `proxy_protocol:
@@ -156,10 +171,6 @@ impl HttpServerApp for Face {
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
     }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
-    }
 }
 
 /// The admin listener.
@@ -175,7 +186,19 @@ impl Serves for Control {
         Arc::clone(&self.app)
     }
 
-    fn first_bytes(&self) -> Duration {
-        self.state.snapshot.load().limits.idle
+    fn bounds(&self) -> Bounds {
+        self.state.snapshot.load().bounds
+    }
+
+    fn heads(&self) -> &Arc<Heads> {
+        &self.state.heads
+    }
+
+    fn on_refused(&self, why: Cut, client: Option<SocketAddr>, waited: Duration) -> Bytes {
+        proxy::unread::refuse(&self.state, why, client, waited)
+    }
+
+    fn on_cut(&self, why: Cut, client: Option<SocketAddr>) {
+        proxy::unread::cut(&self.state, why, client);
     }
 }

@@ -19,8 +19,8 @@ use crate::admission::{self, Bound, overload};
 use crate::caps;
 use crate::cluster::{Cluster, Surroundings};
 use crate::config::{self, AccessLog, Backends, Config, EncodedSlash, Listener, Network, RouteKind};
-use crate::edge::Handshake;
 use crate::edge::guard::connections;
+use crate::edge::{Bounds, Handshake};
 use crate::metrics::RouteMetrics;
 use crate::quota::{self, PenaltyPolicy, Quotas};
 use crate::route::{Table, target};
@@ -192,6 +192,10 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Bounds of connections.
     pub connections: ConnectionLimits,
+    /// What the bytes of a connection are held to.
+    pub bounds: Bounds,
+    /// Bytes of all unfinished heads.
+    pub heads_total: u64,
     /// How long open requests may go on at the end.
     pub drain: Duration,
     /// What is logged.
@@ -298,6 +302,8 @@ impl Snapshot {
                 connection_window: config.limits.http2.connection_window,
                 head: limits.head,
             },
+            bounds: stages::bounds(&config.limits),
+            heads_total: limits.heads_total,
             drain: config.server.drain,
             limits: Limits {
                 idle: limits.idle,

@@ -7,8 +7,39 @@ use std::time::Duration;
 use crate::admission::overload::Shed;
 use crate::admission::{self, Bound, overload};
 use crate::caps;
-use crate::config::{self, ByteRate, Config, InFlight};
+use crate::config::{self, ByteRate, Config, InFlight, Limits};
+use crate::edge::Bounds;
+use crate::edge::guard::progress::MinRate;
+use crate::edge::guard::{http1, http2};
 use crate::quota;
+
+/// Over how long `min_rate` is measured (http.md §7).
+const MIN_RATE_OVER: Duration = Duration::from_secs(5);
+
+/// `limits`, for the bytes of connections.
+pub(super) fn bounds(limits: &Limits) -> Bounds {
+    let request = &limits.request;
+    let (head_timeout, head) = (request.head_timeout, request.head);
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let rate = |rate: Option<config::Rate>| rate.map(config::Rate::one_second);
+    Bounds {
+        http1: http1::Policy {
+            head: size(head),
+            fields: request.fields,
+            uri: size(request.uri),
+            head_timeout,
+        },
+        http2: http2::Policy {
+            resets: rate(limits.http2.resets),
+            settings: rate(limits.http2.settings),
+            pings: rate(limits.http2.pings),
+            head: u32::try_from(head).unwrap_or(u32::MAX),
+            head_timeout,
+        },
+        idle: request.idle,
+        min_rate: request.min_rate.map(|rate| MinRate { per_second: rate.one_second(), over: MIN_RATE_OVER }),
+    }
+}
 
 /// `limits`, for the quotas.
 pub(super) fn quotas(config: &Config) -> quota::Policy {

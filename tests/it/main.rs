@@ -14,6 +14,7 @@ mod broken;
 mod capabilities;
 mod connecting;
 mod decoding;
+mod guarding;
 mod hedging;
 mod leaving;
 mod migrating;

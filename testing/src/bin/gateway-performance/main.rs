@@ -11,6 +11,7 @@
 )]
 
 mod bombs;
+mod holding;
 mod house;
 mod leaving;
 mod objects;
@@ -48,6 +49,8 @@ enum Run {
     Quota(quota::Arguments),
     /// The cost of a request with one tenant and with 100,000.
     Tenants(tenants::Arguments),
+    /// Idle, slow and flooding connections, and what they cost the others.
+    Holding(holding::Arguments),
     /// What memory does under encoded bodies that grow.
     Bombs(bombs::Arguments),
     /// An HTTP/1.1 origin, until it is killed.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Run::Reloads(arguments) => reloads::run(&arguments),
         Run::Quota(arguments) => quota::run(&arguments),
         Run::Tenants(arguments) => tenants::run(&arguments),
+        Run::Holding(arguments) => holding::run(&arguments),
         Run::Bombs(arguments) => bombs::run(&arguments),
         Run::Origin => house::origin(),
     };
