@@ -434,6 +434,12 @@ impl<'a, 's> Exchange<'a, 's> {
 
     /// Fires when one of the bounds is crossed.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Fail> {
+        // A bound that has come up since may be nearer than what was waited for, such as `write` within a long `timeout`.
+        if let Some(nearest) = self.bounds().into_iter().flatten().min()
+            && nearest < self.sleep.deadline().into_std()
+        {
+            self.sleep.as_mut().reset(nearest.into());
+        }
         while self.sleep.as_mut().poll(cx).is_ready() {
             let now = clock::now();
             let Some(next) = self.next_bound(now) else {
@@ -446,15 +452,20 @@ impl<'a, 's> Exchange<'a, 's> {
 
     /// The next time at which a bound may be crossed; `None` when one is.
     fn next_bound(&self, now: Instant) -> Option<Instant> {
-        // oap1 §6: a slow client is neither a slow reader nor a slow writer of the backend's.
-        let read = (self.end_sent && !self.down.is_writing()).then(|| self.heard + self.bounds.read);
-        let write = self.blocked.map(|since| since + self.bounds.write);
-        let head = (self.answer.is_none() && self.client_awaited.is_none()).then_some(self.bounds.deadline);
-        let bounds = [read, write, head];
+        let bounds = self.bounds();
         if bounds.iter().flatten().any(|at| *at <= now) {
             return None;
         }
         // With nothing to wait for now, look again when something may have come up.
         Some(bounds.iter().flatten().min().copied().unwrap_or(now + self.bounds.read))
+    }
+
+    /// When `read`, `write` and the answer's head are overdue, as far as they are waited for.
+    fn bounds(&self) -> [Option<Instant>; 3] {
+        // oap1 §6: a slow client is neither a slow reader nor a slow writer of the backend's.
+        let read = (self.end_sent && !self.down.is_writing()).then(|| self.heard + self.bounds.read);
+        let write = self.blocked.map(|since| since + self.bounds.write);
+        let head = (self.answer.is_none() && self.client_awaited.is_none()).then_some(self.bounds.deadline);
+        [read, write, head]
     }
 }
