@@ -73,6 +73,16 @@ pub enum Bound {
 }
 
 impl Bound {
+    /// This one, and no more than `carried`: a bound that is known is tighter than none.
+    #[must_use]
+    pub fn at_most(self, carried: Option<NonZeroU32>) -> Self {
+        match (self, carried) {
+            (Self::Auto, Some(carried)) => Self::Slots(carried),
+            (Self::Slots(slots), Some(carried)) => Self::Slots(slots.min(carried)),
+            (same, _) => same,
+        }
+    }
+
     /// In slots when there are `all`; rounded up and never below 1.
     pub fn of(self, all: u32) -> u32 {
         match self {

@@ -342,6 +342,20 @@ impl Cluster {
         self.lasting.members.pick(key, tried, now, &mut fastrand::Rng::new())
     }
 
+    /// Requests at once that its connections carry, all backends together, where that is known beforehand: who shares
+    /// OAP/1 connections is told by their HELLO. `None` too while there are no backends.
+    // http.md §2: a cluster at its bound (what its connections carry) is skipped.
+    pub fn carries(&self) -> Option<NonZeroU32> {
+        let each = match (self.protocol, self.config.connections.mode) {
+            (ClusterProtocol::Http1, _) | (ClusterProtocol::Oap, config::ConnectionMode::Exclusive) => 1,
+            (ClusterProtocol::Http2, _) => u32::try_from(H2_STREAMS).unwrap_or(u32::MAX),
+            (ClusterProtocol::Oap, config::ConnectionMode::Auto) => return None,
+        };
+        let backends = u32::try_from(self.lasting.members.current().backends().count()).unwrap_or(u32::MAX);
+        let connections = self.config.connections.max.get().saturating_mul(backends);
+        NonZeroU32::new(connections.saturating_mul(each))
+    }
+
     /// The live requests that might be retried.
     pub fn retries(&self) -> &Retries {
         &self.lasting.retries

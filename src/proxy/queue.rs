@@ -31,7 +31,7 @@ pub(super) async fn enter(
         policy: who.tenant.admission,
         principal: gw.state.number_of(&who.principal),
         cluster: route.cluster_number,
-        cluster_in_flight: route.cluster_in_flight,
+        cluster_in_flight: route.cluster_in_flight.at_most(route.cluster.carries()),
         declared: respond::declared_length(&session.req_header().headers).unwrap_or(0),
         route_weight: route.weight,
         streams: !session.is_body_done() && !session.as_downstream_mut().is_body_empty(),
