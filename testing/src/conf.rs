@@ -26,6 +26,8 @@ pub fn minimal() -> Conf {
     Conf::default()
         .listener("public", "127.0.0.1:0", "")
         .set("admin.address", "127.0.0.1:0")
+        // A busy machine is no reason to shed a test's writes.
+        .set("degrade.lag", "1h")
         .set("clusters", "{}")
         .set("routes", "[]")
 }
@@ -200,6 +202,8 @@ mod tests {
   - { name: public, address: "127.0.0.1:0" }
 admin:
   address: 127.0.0.1:0
+degrade:
+  lag: 1h
 clusters:
   app:
     protocol: oap

@@ -12,21 +12,21 @@ use crate::BINARY;
 use crate::both::Version;
 
 /// An OAP/1 service and an HTTP/1.1 origin: the two ways up.
-struct Behind {
-    oap: Backend,
-    plain: Origin,
+pub struct Behind {
+    pub oap: Backend,
+    pub plain: Origin,
 }
 
 /// Where each way begins.
-const WAYS: [&str; 2] = ["/oap", "/plain"];
+pub const WAYS: [&str; 2] = ["/oap", "/plain"];
 
 impl Behind {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { oap: Backend::oap().start(), plain: Origin::http1(1) }
     }
 
     /// `route`: further keys of both routes.
-    fn conf(&self, route: &str) -> Conf {
+    pub fn conf(&self, route: &str) -> Conf {
         let way = |name: &str| {
             format!(
                 "{{ name: {name}, match: {{ path: {{ prefix: /{name}/ }} }}, kind: proxy, cluster: {name}, strip_prefix: /{name}{route} }}"
@@ -40,7 +40,7 @@ impl Behind {
     }
 }
 
-fn get(way: &str) -> Request {
+pub fn get(way: &str) -> Request {
     Request::get(&format!("{way}/bytes/2"))
 }
 
