@@ -91,14 +91,18 @@ impl Hoard {
     /// # Errors
     /// [`Breach::Degraded`] when there is no memory for it.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), Breach> {
-        let spare = self.bytes.capacity().saturating_sub(self.bytes.len());
-        if piece.len() > spare {
-            // As much again, so that all is moved only now and then.
+        let before = self.bytes.capacity();
+        if piece.len() > before.saturating_sub(self.bytes.len()) {
+            // As much again, so that all is moved only now and then. While it is, both are there.
             let more = self.bytes.len().max(piece.len());
-            if !self.held.take(more as u64) {
+            let after = self.bytes.len().saturating_add(more);
+            if !self.held.take(after as u64) {
                 return Err(Breach::Degraded);
             }
-            self.bytes.reserve_exact(more);
+            let mut larger = Vec::with_capacity(after);
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+            self.held.give_back(before as u64);
         }
         self.bytes.extend_from_slice(piece);
         Ok(())
