@@ -33,13 +33,17 @@ pub(super) fn bounds(limits: &Limits) -> Bounds {
             resets: rate(limits.http2.resets),
             settings: rate(limits.http2.settings),
             pings: rate(limits.http2.pings),
-            head: u32::try_from(head).unwrap_or(u32::MAX),
+            // A list that is too long but fits one frame is answered 431 behind the guard, and costs the other streams nothing.
+            head: u32::try_from(head).unwrap_or(u32::MAX).max(HTTP2_FRAME),
             head_timeout,
         },
         idle: request.idle,
         min_rate: request.min_rate.map(|rate| MinRate { per_second: rate.one_second(), over: MIN_RATE_OVER }),
     }
 }
+
+/// The longest frame of a client that was told nothing else, in bytes (RFC 9113 §6.5.2).
+const HTTP2_FRAME: u32 = 16 << 10;
 
 /// `limits`, for the quotas.
 pub(super) fn quotas(config: &Config) -> quota::Policy {
