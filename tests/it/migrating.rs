@@ -92,14 +92,25 @@ async fn a_kept_connection_that_dies_under_a_request_is_told_and_never_repeats_a
     let origin = Origin::start().await;
     let gateway = in_front_of(&origin).await;
     for version in Version::ALL {
-        for (request, status) in [(Request::get("/dies"), 200), (Request::post("/dies", ""), 502)] {
-            // The connection that it leaves behind is the one that dies.
-            version.ask(&gateway, &Request::get("/warm")).await.expect(200, b"ok");
-            let before = origin.later.load(Relaxed);
-            let answer = version.ask(&gateway, &request).await;
-            assert_eq!(answer.status, status, "{version:?} {request:?}: {answer:?}");
-            assert!(status == 200 || answer.reason() == "upstream", "{answer:?}");
-            assert_eq!(origin.later.load(Relaxed), before + 1, "{version:?} {request:?}");
+        // A GET is repeated once, on a new connection or on another that was kept, and dies too.
+        for (request, wanted) in
+            [(Request::get("/dies"), &[(200, 1), (502, 2)][..]), (Request::post("/dies", ""), &[(502, 1)])]
+        {
+            // Behind its answer a connection is kept, for the next request but for one that comes too early: that one is
+            // served on a new one.
+            let (answer, asked) = loop {
+                version.ask(&gateway, &Request::get("/warm")).await.expect(200, b"ok");
+                let before = origin.later.load(Relaxed);
+                let answer = version.ask(&gateway, &request).await;
+                let asked = origin.later.load(Relaxed) - before;
+                if asked > 0 {
+                    break (answer, asked);
+                }
+                answer.expect(200, b"ok");
+            };
+            let seen = (answer.status, asked);
+            assert!(wanted.contains(&seen), "{version:?} {request:?}: {asked} {answer:?}");
+            assert!(answer.status == 200 || answer.reason() == "upstream", "{answer:?}");
         }
     }
     assert!(!gateway.log_text().contains("panicked"), "{}", gateway.log_text());
