@@ -4,7 +4,7 @@
 //! gives nobody its real port. This accept loop binds before anything runs, tells the port, peeks under the head
 //! deadline, and knows how many connections are open so that a drain lasts no longer than they do.
 //!
-//! No request exists before its whole head is here and checked: [`guarded`] and [`watched`] hold a connection's bytes to
+//! No request exists before its whole head is here and checked: `guarded` and `watched` hold a connection's bytes to
 //! the guards of [`guard`]. It does not read requests: [`HttpServerApp`] does.
 
 mod acceptor;
