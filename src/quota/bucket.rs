@@ -115,9 +115,9 @@ impl Bucket {
         }
     }
 
-    /// Nothing is in it any more, if there was.
-    pub(super) fn empty(&mut self, full: Ticks, now: Ticks) {
-        self.full_at = self.full_at.max(now.saturating_add(full));
+    /// No more than `price` is in it any more, if there was.
+    pub(super) fn leave(&mut self, price: Ticks, full: Ticks, now: Ticks) {
+        self.full_at = self.full_at.max(now.saturating_add(full.saturating_sub(price)));
     }
 
     /// How far beyond empty it is.
@@ -134,14 +134,22 @@ impl Bucket {
         self.full_at <= now
     }
 
+    /// When it is full again.
+    pub(super) fn full_at(self) -> Ticks {
+        self.full_at
+    }
+
     /// Time until it is full.
     pub(super) fn missing(self, now: Ticks) -> Ticks {
         self.full_at.saturating_sub(now)
     }
 
-    /// Keeps its fill as a fraction when what it takes to fill changes (http.md §7).
+    /// Keeps its fill as a fraction when what it takes to fill changes (http.md §7). One that is out of force, which takes
+    /// 0 to fill, goes on filling, and is as empty as it was left when it is in force again.
     pub(super) fn rescale(&mut self, before: Ticks, after: Ticks, now: Ticks) {
-        if before != after && !self.is_full(now) {
+        if before == 0 && after > 0 {
+            self.full_at = self.full_at.min(now.saturating_add(after));
+        } else if before != after && after > 0 && !self.is_full(now) {
             let missing = u128::from(self.missing(now)) * u128::from(after) / u128::from(before.max(1));
             self.full_at = now.saturating_add(u64::try_from(missing).unwrap_or(u64::MAX));
         }

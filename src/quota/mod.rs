@@ -345,7 +345,7 @@ impl Quotas {
         if !takes {
             return Ok(Taken { own: None, shadowed: verdict.shadowed });
         }
-        share.take(grant, &mut buckets.guarantee, now);
+        share.take(grant, &tenant.member, &mut buckets.guarantee, now);
         drop(share);
         let mut own = None;
         let mut note = |which, bucket: &mut Bucket, rate: &Rate, cost| {
@@ -357,7 +357,8 @@ impl Quotas {
             };
         };
         if let Some(rate) = &of_tenant.rate {
-            note(Which::Tenant, &mut buckets.own, rate, cost);
+            // What a quota in force would have refused would have cost nothing.
+            note(Which::Tenant, &mut buckets.own, rate, if verdict.shadowed.is_some() { 0 } else { cost });
         }
         drop(buckets);
         if let Some((place, rate)) = &mut principal {
@@ -373,7 +374,11 @@ impl Quotas {
     pub fn debit_bytes(&self, tenant: &Tenant, policy: &TenantPolicy, bytes: u64, now: Instant) {
         if let Some(rate) = &policy.bytes {
             let now = self.ticks(now);
-            tenant.buckets.lock().bytes.debit(rate.price(bytes), now);
+            let mut buckets = tenant.buckets.lock();
+            // In shadow nothing keeps a tenant that is in debt from running further into it.
+            if !policy.shadow || buckets.bytes.ask(0, rate.full(), now).is_ok() {
+                buckets.bytes.debit(rate.price(bytes), now);
+            }
         }
     }
 

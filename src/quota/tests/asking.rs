@@ -86,6 +86,37 @@ fn a_quota_in_shadow_counts_and_lets_pass() {
 }
 
 #[test]
+fn a_quota_in_shadow_counts_what_it_would_refuse_in_force_and_runs_up_no_debt() {
+    let start = Instant::now();
+    for bytes in [None, Some(rate(1000, 1000))] {
+        let quotas = Quotas::new(policy(), start);
+        let (shadow, force) = (quotas.tenant("shadow"), quotas.tenant("force"));
+        let force_policy = TenantPolicy { rate: Some(rate(10, 5)), bytes, ..TenantPolicy::default() };
+        let shadow_policy = TenantPolicy { shadow: true, ..force_policy };
+        let (mut counted, mut refused) = (0, 0);
+        for n in 0..200 {
+            let now = start + Duration::from_millis(50 * n);
+            match quotas.take(None, &ask(&force, &force_policy), now) {
+                Ok(_) => quotas.debit_bytes(&force, &force_policy, 90, now),
+                Err(_) => refused += 1,
+            }
+            counted += u32::from(shadowed(&quotas.take(None, &ask(&shadow, &shadow_policy), now).unwrap()));
+            quotas.debit_bytes(&shadow, &shadow_policy, 90, now);
+        }
+        let end = start + Duration::from_secs(10);
+        assert!(refused > 50);
+        if bytes.is_none() {
+            assert_eq!(counted, refused);
+        }
+        // In force from now on: its debt is that of one request at most.
+        let wait = quotas
+            .take(None, &ask(&shadow, &force_policy), end)
+            .map_or_else(|no| no.retry_after, |_| Duration::ZERO);
+        assert!(wait <= Duration::from_millis(100), "{wait:?}");
+    }
+}
+
+#[test]
 fn bytes_are_paid_for_as_they_pass_and_the_next_request_waits_for_the_debt() {
     let start = Instant::now();
     let quotas = Quotas::new(policy(), start);

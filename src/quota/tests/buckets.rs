@@ -56,6 +56,24 @@ fn a_bucket_keeps_its_fill_as_a_fraction_when_its_rate_or_burst_changes() {
     assert!(bucket.debt(new.full(), now) > 0);
 }
 
+#[test]
+fn a_bucket_that_was_out_of_force_is_as_empty_as_it_was_left() {
+    let (rate, other) = (rate(10, 100), rate(10, 20));
+    let now = ticks(SECOND) * 100;
+    let mut bucket = Bucket::default();
+    bucket.debit(rate.price(100), now);
+    bucket.rescale(rate.full(), 0, now);
+    // It fills meanwhile.
+    let later = now + ticks(SECOND);
+    bucket.rescale(0, rate.full(), later);
+    assert_eq!(Level::of(bucket, &rate, later).remaining, 10);
+    bucket.rescale(rate.full(), 0, later);
+    bucket.rescale(0, other.full(), later);
+    assert_eq!((Level::of(bucket, &other, later).remaining, bucket.debt(other.full(), later)), (0, 0));
+    let much_later = now + ticks(SECOND) * 20;
+    assert_eq!(Level::of(bucket, &other, much_later).remaining, 20);
+}
+
 proptest! {
     /// Against buckets as one would count them: exact fractions of tokens.
     #[test]

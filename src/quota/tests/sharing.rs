@@ -125,6 +125,53 @@ fn taking_turns_at_being_new_gains_nothing() {
 }
 
 #[test]
+fn who_asks_seldom_and_for_much_is_served_beside_one_that_saturates() {
+    // A quarter of 500 a second is its share.
+    for (cost, every) in [(1, 2_500), (50, 1_500), (200, 2_000), (500, 5_000)] {
+        let yard = yard();
+        let (seldom, aggressor) = (yard.quotas.tenant("seldom"), yard.quotas.tenant("aggressor"));
+        for ms in 0..40_000_u64 {
+            let now = yard.start + Duration::from_millis(ms);
+            for _ in 0..5 {
+                let _ = passes(&yard.quotas, &aggressor, &weighing(3), now);
+            }
+            if ms % every == 0 && ms > 0 {
+                let policy = weighing(1);
+                let told = yard.quotas.take(None, &Ask { cost, ..ask(&seldom, &policy) }, now);
+                assert!(told.is_ok(), "{cost} each {every} ms, at {ms}: {told:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_is_new_and_waits_as_long_as_told_is_served() {
+    for cost in [1, 50, 200, 500] {
+        let yard = yard();
+        let (new, aggressor) = (yard.quotas.tenant("new"), yard.quotas.tenant("aggressor"));
+        let mut next = yard.start + Duration::from_secs(2);
+        let mut told_to_wait = false;
+        for ms in 0..60_000_u64 {
+            let now = yard.start + Duration::from_millis(ms);
+            for _ in 0..5 {
+                let _ = passes(&yard.quotas, &aggressor, &weighing(3), now);
+            }
+            if now >= next {
+                let policy = weighing(1);
+                match yard.quotas.take(None, &Ask { cost, ..ask(&new, &policy) }, now) {
+                    Ok(_) => told_to_wait = false,
+                    Err(no) => {
+                        assert!(!told_to_wait, "{cost} at {ms}: {no:?}");
+                        told_to_wait = true;
+                        next = now + no.retry_after;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn whoever_was_active_is_forgotten_after_a_second() {
     let yard = yard();
     let tenants: Vec<_> = (0..100).map(|n| yard.quotas.tenant(&n.to_string())).collect();
