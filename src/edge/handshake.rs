@@ -3,20 +3,20 @@
 //! A client that has not sent its whole ClientHello takes no place: until then it costs its socket and the few bytes that
 //! it has sent. It does not count, log, or say which certificate is shown.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora_core::server::ShutdownWatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use super::Protocols;
-use super::guard::handshakes::{Entry, Handshakes, Place};
+use super::guard::handshakes::{Handshakes, Place};
 use super::socket::Socket;
 use super::transport::Replayed;
-use crate::clock;
 use crate::tls::{Alpn, Failure, Hello, Server};
 
 /// How long a client may take, once the drain has begun.
@@ -40,10 +40,7 @@ pub struct Handshake {
 
 /// A listener's handshakes under way.
 #[derive(Debug, Default)]
-pub struct UnderWay {
-    places: Mutex<Handshakes<oneshot::Sender<()>>>,
-    left: Notify,
-}
+pub struct UnderWay(Mutex<Handshakes<oneshot::Sender<()>>>);
 
 /// A place among these; given back when dropped.
 struct Held<'a> {
@@ -53,35 +50,19 @@ struct Held<'a> {
 }
 
 impl UnderWay {
-    /// Waits for a place.
-    async fn enter(&self, most: usize) -> Held<'_> {
-        let (mut cuts, cut) = oneshot::channel();
-        loop {
-            let left = self.left.notified();
-            tokio::pin!(left);
-            // Registered before the places are looked at, so that none that is left in between is missed.
-            left.as_mut().enable();
-            let entry = self.places.lock().enter(most, clock::now(), cuts);
-            match entry {
-                // The cut ones notice by their senders being dropped.
-                Entry::In(place, _cut) => return Held { all: self, place, cut },
-                Entry::Full(until, back) => {
-                    cuts = back;
-                    tokio::select! {
-                        () = left => {}
-                        () = tokio::time::sleep_until(until.into()) => {}
-                    }
-                }
-            }
-        }
+    /// A place, for which another may be given up.
+    fn enter(&self, most: usize, client: Option<IpAddr>) -> Held<'_> {
+        let (cuts, cut) = oneshot::channel();
+        let (place, given_up) = self.0.lock().enter(most, client, cuts);
+        // They notice by their senders being dropped.
+        drop(given_up);
+        Held { all: self, place, cut }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if self.all.places.lock().leave(self.place) {
-            self.all.left.notify_one();
-        }
+        self.all.0.lock().leave(self.place);
     }
 }
 
@@ -118,7 +99,7 @@ async fn handshake(
     while !hello.is_whole(socket.peeked())? {
         socket.peek_more().await.map_err(|_| Failure::Closed)?;
     }
-    let mut held = under_way.enter(with.most).await;
+    let mut held = under_way.enter(with.most, socket.client().map(|client| client.ip()));
     let (below, parts) = socket.into_parts();
     let accept = TlsAcceptor::from(Arc::clone(with.server.config())).accept(below).into_fallible();
     let accepted = tokio::select! {

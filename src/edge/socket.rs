@@ -113,6 +113,11 @@ impl Socket {
         }
     }
 
+    /// Who is at the other end, as far as its connection tells.
+    pub(super) fn client(&self) -> Option<SocketAddr> {
+        Connection::in_digest(self.shared.as_deref())?.client()
+    }
+
     /// What has been read and is read again by the next reader.
     pub(super) fn peeked(&self) -> &[u8] {
         &self.peeked

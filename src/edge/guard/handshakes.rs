@@ -1,34 +1,30 @@
-//! How many TLS handshakes of a listener may be under way at once, and which of them is cut for another.
+//! How many TLS handshakes of a listener may be under way at once, and which of them is given up for another.
 //!
-//! One that has begun costs memory and, before it, arithmetic; a client that then says nothing keeps its place until its
-//! time is over. So when all places are taken the oldest is given up for a newcomer, unless it is young still: then its
-//! client may be answering, and the newcomer waits. Clients that answer are through long before that.
-//!
-//! ```text
-//!   enter, a place is free ──────────────▶ In
-//!   enter, all taken, the oldest is old ──▶ In, the oldest is cut
-//!   enter, all taken, the oldest is young ▶ Full: again when one leaves, or when the oldest is old
-//! ```
+//! One that has begun costs memory and, before it, arithmetic; a client that then says nothing would keep its place until
+//! its time is over. So a newcomer always gets a place. When all are taken, the address that has most of them loses its
+//! oldest: who opens a thousand and answers none takes the places from itself, and a client of another address is
+//! through undisturbed. Nobody waits: a queue in front of the places would be as long as whoever floods makes it.
 //!
 //! It does not handshake, wait or close anything.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 
-/// How long a client may think before it is given up for another: some round trips to the other side of the world.
-pub const YOUNG: Duration = Duration::from_millis(500);
+use super::connections::Network;
 
 /// Handshakes under way, the oldest first; `C` is what cuts one.
 #[derive(Debug)]
 pub struct Handshakes<C> {
     under_way: VecDeque<UnderWay<C>>,
+    /// How many each address has; none has 0.
+    by_client: HashMap<Option<Network>, usize>,
     next: u64,
 }
 
 #[derive(Debug)]
 struct UnderWay<C> {
     place: Place,
-    since: Instant,
+    client: Option<Network>,
     cut: C,
 }
 
@@ -36,45 +32,33 @@ struct UnderWay<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u64);
 
-/// What becomes of a newcomer.
-#[derive(Debug)]
-pub enum Entry<C> {
-    /// It begins, and these are given up.
-    In(Place, Vec<C>),
-    /// All places are taken by handshakes that are young until this moment.
-    Full(Instant, C),
-}
-
 impl<C> Default for Handshakes<C> {
     fn default() -> Self {
-        Self { under_way: VecDeque::new(), next: 0 }
+        Self { under_way: VecDeque::new(), by_client: HashMap::new(), next: 0 }
     }
 }
 
 impl<C> Handshakes<C> {
-    /// One more, where `most` may be under way.
-    pub fn enter(&mut self, most: usize, now: Instant, cut: C) -> Entry<C> {
-        let places = most.max(1);
-        // After a bound was lowered there are more than one too many.
-        let too_many = self.under_way.len().saturating_add(1).saturating_sub(places);
-        if let Some(last) = too_many.checked_sub(1).and_then(|last| self.under_way.get(last)) {
-            let old_at = last.since + YOUNG;
-            if old_at > now {
-                return Entry::Full(old_at, cut);
-            }
+    /// One more, where `most` may be under way, and those that are given up for it: more than one after `most` was
+    /// lowered. `client` is `None` on a Unix socket.
+    pub fn enter(&mut self, most: usize, client: Option<IpAddr>, cut: C) -> (Place, Vec<C>) {
+        let mut given_up = Vec::new();
+        while self.under_way.len() >= most.max(1) {
+            given_up.extend(self.give_up());
         }
-        let given_up = self.under_way.drain(..too_many).map(|one| one.cut).collect();
+        let client = client.map(Network::of);
         let place = Place(self.next);
         self.next = self.next.wrapping_add(1);
-        self.under_way.push_back(UnderWay { place, since: now, cut });
-        Entry::In(place, given_up)
+        self.under_way.push_back(UnderWay { place, client, cut });
+        let of_client = self.by_client.entry(client).or_default();
+        *of_client = of_client.saturating_add(1);
+        (place, given_up)
     }
 
-    /// It is over, however it has ended. Says whether it had its place still.
-    pub fn leave(&mut self, place: Place) -> bool {
-        match self.under_way.binary_search_by_key(&place, |one| one.place) {
-            Ok(at) => self.under_way.remove(at).is_some(),
-            Err(_) => false,
+    /// It is over, however it has ended. One that was given up has no place any more.
+    pub fn leave(&mut self, place: Place) {
+        if let Ok(at) = self.under_way.binary_search_by_key(&place, |one| one.place) {
+            drop(self.remove(at));
         }
     }
 
@@ -87,6 +71,24 @@ impl<C> Handshakes<C> {
     pub fn is_empty(&self) -> bool {
         self.under_way.is_empty()
     }
+
+    /// The oldest of the address that has most; of several such, the oldest of all.
+    fn give_up(&mut self) -> Option<C> {
+        let most = *self.by_client.values().max()?;
+        let at = self.under_way.iter().position(|one| self.by_client.get(&one.client) == Some(&most))?;
+        self.remove(at)
+    }
+
+    fn remove(&mut self, at: usize) -> Option<C> {
+        let UnderWay { client, cut, .. } = self.under_way.remove(at)?;
+        if let Some(of_client) = self.by_client.get_mut(&client) {
+            *of_client = of_client.saturating_sub(1);
+            if *of_client == 0 {
+                let _ = self.by_client.remove(&client);
+            }
+        }
+        Some(cut)
+    }
 }
 
 #[cfg(test)]
@@ -95,77 +97,63 @@ mod tests {
 
     use super::*;
 
-    fn enter(
-        handshakes: &mut Handshakes<u32>,
-        most: usize,
-        now: Instant,
-        n: u32,
-    ) -> Result<Vec<u32>, Instant> {
-        match handshakes.enter(most, now, n) {
-            Entry::In(_, cut) => Ok(cut),
-            Entry::Full(until, back) => {
-                assert_eq!(back, n);
-                Err(until)
-            }
-        }
+    fn client(n: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, n]))
     }
 
     #[test]
-    fn the_oldest_goes_for_a_newcomer_but_not_while_it_is_young() {
-        let (mut handshakes, began) = (Handshakes::default(), Instant::now());
-        let at = |ms| began + Duration::from_millis(ms);
-        assert_eq!(enter(&mut handshakes, 2, at(0), 1), Ok(vec![]));
-        assert_eq!(enter(&mut handshakes, 2, at(10), 2), Ok(vec![]));
-        assert_eq!(enter(&mut handshakes, 2, at(20), 3), Err(at(0) + YOUNG));
-        assert_eq!(enter(&mut handshakes, 2, at(500), 3), Ok(vec![1]));
-        assert_eq!(enter(&mut handshakes, 2, at(500), 4), Err(at(10) + YOUNG));
-        assert_eq!(enter(&mut handshakes, 3, at(500), 4), Ok(vec![]));
+    fn a_newcomer_takes_the_place_of_the_oldest_of_who_has_most() {
+        let mut handshakes = Handshakes::default();
+        let mut enter = |most, from, n: u32| handshakes.enter(most, client(from), n).1;
+        for (from, n) in [(1, 10), (2, 20), (2, 21), (1, 11), (1, 12)] {
+            assert!(enter(5, from, n).is_empty());
+        }
+        assert_eq!(enter(5, 3, 30), [10], "1 has three");
+        assert_eq!(enter(5, 3, 31), [20], "all have two or one, and 20 is the oldest of two");
+        assert_eq!(enter(5, 2, 22), [11]);
+        assert_eq!(enter(5, 2, 23), [21]);
         // A lowered bound holds for the next that begins.
-        assert_eq!(enter(&mut handshakes, 1, at(900), 5), Err(at(500) + YOUNG));
-        assert_eq!(enter(&mut handshakes, 1, at(1000), 5), Ok(vec![2, 3, 4]));
+        assert_eq!(enter(2, 4, 40), [30, 22, 12, 31]);
+        assert_eq!(enter(0, 4, 41), [23, 40], "there is always one place");
     }
 
     #[test]
     fn a_place_that_is_left_is_free_and_is_left_once() {
-        let (mut handshakes, now) = (Handshakes::default(), Instant::now());
-        let Entry::In(place, _) = handshakes.enter(1, now, ()) else { panic!("nobody is there") };
-        assert!(matches!(handshakes.enter(1, now, ()), Entry::Full(..)));
-        assert!(handshakes.leave(place));
-        assert!(!handshakes.leave(place) && handshakes.is_empty());
-        assert!(matches!(handshakes.enter(1, now, ()), Entry::In(..)));
+        let mut handshakes = Handshakes::default();
+        let (place, _) = handshakes.enter(1, None, 1);
+        handshakes.leave(place);
+        handshakes.leave(place);
+        assert!(handshakes.is_empty() && handshakes.by_client.is_empty());
+        let (given_up, none) = handshakes.enter(1, None, 2);
+        assert!(none.is_empty());
+        assert_eq!(handshakes.enter(1, client(1), 3).1, [2]);
+        handshakes.leave(given_up);
+        assert_eq!(handshakes.len(), 1);
     }
 
     proptest! {
         #[test]
-        fn there_are_never_more_than_may_be_and_no_young_one_is_cut(
-            steps in prop::collection::vec((0_u64..400, prop::option::of(0_usize..8), 1_usize..6), 0..100),
+        fn there_are_never_more_than_may_be_and_who_has_fewer_is_not_cut_for_who_has_more(
+            steps in prop::collection::vec((0_u8..5, prop::option::of(0_usize..8), 1_usize..6), 0..100),
         ) {
-            let (mut handshakes, mut now) = (Handshakes::default(), Instant::now());
-            let mut places: Vec<(Place, Instant)> = Vec::new();
-            for (wait, leaves, most) in steps {
-                now += Duration::from_millis(wait);
-                if let Some(n) = leaves.filter(|n| *n < places.len()) {
-                    let (place, _) = places.remove(n);
-                    prop_assert!(handshakes.leave(place));
-                    continue;
-                }
-                match handshakes.enter(most, now, now) {
-                    Entry::In(place, cut) => {
-                        prop_assert!(cut.iter().all(|since| *since + YOUNG <= now));
-                        // The oldest ones, and no more than had to.
-                        prop_assert_eq!(cut.len(), (places.len() + 1).saturating_sub(most));
-                        let gone: Vec<_> = places.drain(..cut.len()).map(|(_, since)| since).collect();
-                        prop_assert_eq!(gone, cut);
-                        places.push((place, now));
-                        prop_assert!(handshakes.len() <= most);
+            let mut handshakes = Handshakes::default();
+            let mut under_way: Vec<(Place, u8)> = Vec::new();
+            for (from, leaves, most) in steps {
+                if let Some(n) = leaves.filter(|n| *n < under_way.len()) {
+                    handshakes.leave(under_way.remove(n).0);
+                } else {
+                    let before = under_way.clone();
+                    let (place, cut) = handshakes.enter(most, client(from), (from, handshakes.next));
+                    for (of, number) in cut {
+                        let count = |who: u8| under_way.iter().filter(|(_, other)| *other == who).count();
+                        prop_assert!((0..5).all(|who| count(who) <= count(of)), "{before:?}");
+                        under_way.retain(|(place, _)| place.0 != number);
                     }
-                    Entry::Full(until, _) => {
-                        prop_assert!(until > now && places.len() >= most);
-                        let cut = places.len() - most;
-                        prop_assert_eq!(until, places[cut].1 + YOUNG);
-                    }
+                    under_way.push((place, from));
+                    prop_assert!(under_way.len() <= most);
                 }
-                prop_assert_eq!(handshakes.len(), places.len());
+                prop_assert_eq!(handshakes.len(), under_way.len());
+                prop_assert_eq!(handshakes.by_client.values().sum::<usize>(), under_way.len());
             }
         }
     }
