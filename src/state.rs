@@ -16,6 +16,7 @@ use crate::caps;
 use crate::clock;
 use crate::cluster::Surroundings;
 use crate::edge::guard::heads::Heads;
+use crate::edge::guard::unread::Unread;
 use crate::edge::{Connections, Drain};
 use crate::metrics::Metrics;
 use crate::pressure::{Pressure, process};
@@ -35,6 +36,8 @@ pub struct State {
     pub connections: Arc<Connections>,
     /// Every head that is not whole.
     pub heads: Arc<Heads>,
+    /// What HTTP/2 clients have sent of bodies and no request has read.
+    pub unread: Arc<Unread>,
     /// How often: every bucket.
     pub quotas: Arc<Quotas>,
     /// Who first: every place in flight.
@@ -62,6 +65,7 @@ impl State {
             generation: watch::Sender::new(snapshot.generation),
             connections: Arc::default(),
             heads: Heads::new(snapshot.heads_total),
+            unread: Arc::default(),
             admission: Admission::new(snapshot.admission, clock::now),
             gathering: Gathering::new(snapshot.gather_total),
             decoders: Arc::default(),
@@ -155,7 +159,9 @@ impl State {
     /// Brings the gauges that are read rather than counted up to date.
     pub fn refresh_gauges(&self) {
         let policy = self.snapshot.load();
-        self.metrics.decoder_memory.set(i64::try_from(self.decoders.used()).unwrap_or(i64::MAX));
+        let gauge = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.metrics.decoder_memory.set(gauge(self.decoders.used()));
+        self.metrics.http2_unread.set(gauge(self.unread.bytes()));
         self.metrics.config_version.set(i64::try_from(policy.generation).unwrap_or(i64::MAX));
         for cluster in policy.clusters.values() {
             cluster.refresh_gauges(&self.metrics);

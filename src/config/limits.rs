@@ -144,6 +144,9 @@ pub struct Http2Limits {
     /// The same for all streams of a connection together; at least `streams` × `stream_window`.
     #[serde(with = "units::size")]
     pub connection_window: u64,
+    /// The same for all connections: beyond it, requests with a body are refused on those that hold most of it.
+    #[serde(with = "units::size")]
+    pub unread_total: u64,
 }
 
 impl Default for Http2Limits {
@@ -156,6 +159,7 @@ impl Default for Http2Limits {
             pings: a_second(20),
             stream_window: 64 << 10,
             connection_window: 8 << 20,
+            unread_total: 64 << 20,
         }
     }
 }
@@ -208,6 +212,7 @@ pub(super) fn schema() -> Schema {
                 key("pings", "PINGs; none: unbounded", absent_or("none", quota::rate_schema())),
                 key("stream_window", "unread bytes of one stream", size(16 << 10, 16 << 20)),
                 key("connection_window", "unread bytes of all streams", size(64 << 10, 1 << 30)),
+                key("unread_total", "unread bytes of all connections", size(64 << 10, 64 << 30)),
             ]),
         ),
         key("cost", "tokens that a request takes, by its method", quota::cost_schema()),

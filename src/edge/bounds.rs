@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::guard::http1::Breach;
 use super::guard::http2::Flood;
 use super::guard::progress::MinRate;
+use super::guard::unread::Windows;
 use super::guard::{http1, http2};
 
 /// The bounds of one generation (http.md §7). HTTP/1 takes them anew for each request, HTTP/2 for each connection.
@@ -16,6 +17,8 @@ pub struct Bounds {
     pub http1: http1::Policy,
     /// Frames of HTTP/2.
     pub http2: http2::Policy,
+    /// What an HTTP/2 client may send before it is read.
+    pub windows: Windows,
     /// Between two requests, and before the first.
     pub idle: Duration,
     /// How fast bodies must move; `None` lifts it.

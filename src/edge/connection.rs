@@ -9,6 +9,7 @@ use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_http::ResponseHeader;
 
 use super::bounds::Cut;
+use super::guard::unread::Held;
 use crate::quota::Penalty;
 use crate::tenant::proxy_protocol::Source;
 use crate::tls::Secured;
@@ -28,6 +29,8 @@ pub struct Connection {
     pub penalty: Penalty,
     /// An answer of which only the connection's end tells the end was cut.
     pub(super) cut: Arc<AtomicBool>,
+    /// HTTP/2: what it has sent of bodies and nobody has read.
+    pub(super) unread: OnceLock<Arc<Held>>,
     /// Why its bytes go no further.
     pub(super) refused: OnceLock<Cut>,
 }
@@ -41,6 +44,11 @@ impl Connection {
     /// What [`Connection::digest`] has handed over.
     pub(super) fn in_digest(digest: Option<&ProxyDigest>) -> Option<&Arc<Self>> {
         digest?.user_data.as_ref()?.downcast_ref()
+    }
+
+    /// What it has sent of bodies and nobody has read; `None` over HTTP/1, which has one body at a time.
+    pub fn unread(&self) -> Option<&Arc<Held>> {
+        self.unread.get()
     }
 
     /// Makes the connection end with a reset: an orderly end would say that the answer is whole.

@@ -43,6 +43,7 @@ pub use self::drain::{Drain, Open};
 pub use self::guard::connections::{Connections, Permit};
 use self::guard::heads::Heads;
 use self::guard::http2::PREFACE;
+use self::guard::unread::Unread;
 use self::guarded::Guarded;
 pub use self::handshake::{Handshake, UnderWay};
 pub use self::paced::Paced;
@@ -184,6 +185,9 @@ pub trait Serves: Send + Sync + 'static {
 
     /// Where its unfinished heads are counted.
     fn heads(&self) -> &Arc<Heads>;
+
+    /// Where unread bodies of HTTP/2 are counted.
+    fn unread(&self) -> &Arc<Unread>;
 
     /// Logs and counts what is refused before a request exists, and says what an HTTP/1 client is answered.
     fn on_refused(&self, why: Cut, client: Option<SocketAddr>, waited: Duration) -> Bytes;
@@ -356,7 +360,7 @@ async fn serve<S: Serves>(
     };
     match told {
         Ok(Protocol::H2) => {
-            let watched = Watched::new(socket, &bounds);
+            let watched = Watched::new(socket, &bounds, serves.unread());
             let connection = watched.connection();
             drop(app.process_new(Box::new(watched), &draining).await);
             if let Some(connection) = connection

@@ -21,8 +21,9 @@ use tokio::time::Sleep;
 
 use super::bounds::{Bounds, Cut};
 use super::connection::Connection;
-use super::guard::http2::Guard;
+use super::guard::http2::{Bodies, Guard};
 use super::guard::progress::Slow;
+use super::guard::unread::{Held, Unread};
 use super::paced::Paced;
 use super::socket::Socket;
 use crate::clock;
@@ -33,15 +34,22 @@ pub(super) struct Watched {
     socket: Socket,
     guard: Guard,
     connection: Option<Arc<Connection>>,
+    unread: Arc<Held>,
     download: Paced,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
     /// A connection before its preface has been read.
-    pub(super) fn new(socket: Socket, bounds: &Bounds) -> Self {
+    pub(super) fn new(socket: Socket, bounds: &Bounds, unread: &Arc<Unread>) -> Self {
+        let connection = Connection::in_digest(socket.get_proxy_digest().as_deref()).cloned();
+        let unread = unread.open(bounds.windows);
+        if let Some(connection) = &connection {
+            drop(connection.unread.set(Arc::clone(&unread)));
+        }
         Self {
-            connection: Connection::in_digest(socket.get_proxy_digest().as_deref()).cloned(),
+            connection,
+            unread,
             socket,
             guard: Guard::new(bounds.http2),
             download: Paced::new(bounds.min_rate),
@@ -109,6 +117,10 @@ impl AsyncRead for Watched {
         if let Err(flood) = this.guard.feed(came, clock::now()) {
             buf.set_filled(before);
             return Poll::Ready(Err(this.cut(Cut::Flood(flood))));
+        }
+        let came = this.guard.take_bodies();
+        if came != Bodies::default() {
+            this.unread.came(came.begun, came.content);
         }
         read
     }

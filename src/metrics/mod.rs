@@ -155,6 +155,8 @@ pub struct Metrics {
     tenants: Families,
     /// `gateway_decoder_memory_bytes`: what the decoders of encoded bodies hold.
     pub decoder_memory: IntGauge,
+    /// `gateway_http2_unread_bytes`: what clients have sent of bodies and no request has read.
+    pub http2_unread: IntGauge,
     /// `gateway_degraded`: 1 while writes are shed.
     pub degraded: IntGauge,
     /// `integrity_fail_total`: objects whose bytes were not what their address says.
@@ -253,6 +255,13 @@ impl Metrics {
                 IntGauge::new(
                     "gateway_decoder_memory_bytes",
                     "What the decoders of encoded bodies hold, of limits.decode.memory_total.",
+                )?,
+            )?,
+            http2_unread: register(
+                &registry,
+                IntGauge::new(
+                    "gateway_http2_unread_bytes",
+                    "Bodies over HTTP/2 that came and are not read yet, of limits.http2.unread_total.",
                 )?,
             )?,
             degraded: register(&registry, IntGauge::new("gateway_degraded", "1 while writes are shed.")?)?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, Version, header};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
@@ -20,6 +21,7 @@ use super::upload::UploadGate;
 use super::{Gateway, prove, queue, respond};
 use crate::caps::{self, Breach, Mode};
 use crate::edge::Connection;
+use crate::edge::guard::unread::Body;
 use crate::object::{self, Address};
 use crate::quota::{Ask, Budgets, Exhausted, Taken};
 use crate::rejection::{Reason, Rejection};
@@ -39,6 +41,7 @@ pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut Re
     ctx.correlation = CorrelationId::of(session.req_header(), millis(ctx));
     ctx.peer = session.client_addr().and_then(|addr| addr.as_inet()).copied();
     ctx.connection = Connection::of(session.digest()).cloned();
+    ctx.unread = body_over_http2(session, ctx);
     let policy = gw.state.snapshot.load_full(); // one generation for the whole request
     let stays = !gw.state.drain.has_begun() && is_persistent(session.req_header());
     session.set_keepalive(stays.then(|| policy.limits.idle.as_secs().max(1)));
@@ -53,12 +56,18 @@ pub(super) async fn on_request(gw: &Gateway, session: &mut Session, ctx: &mut Re
     if let Err(no) = to_origin_form(session.req_header_mut()) {
         return refuse(session, ctx, no).await;
     }
-    match admit(gw, &policy, listener, session, ctx).await {
+    let admitted = match admit(gw, &policy, listener, session, ctx).await {
+        // http.md §1: a client that leaves first is sent nothing.
+        Err(Failed::Rejected(_)) if ctx.held && queue::has_left(session).await => Err(Failed::Left),
+        told => told,
+    };
+    match admitted {
         Ok(admitted) => {
             ctx.stage = Stage::Admitted(admitted);
             Ok(false)
         }
         Err(Failed::Rejected(no)) => refuse(session, ctx, no).await,
+        Err(Failed::Refused(no)) => Ok(refuse_stream(session, ctx, no)),
         Err(Failed::Left) => {
             ctx.client_left();
             Error::e_explain(ErrorType::ConnectionClosed, "the client left")
@@ -82,6 +91,7 @@ async fn admit(
 ) -> Result<Box<Admitted>, Failed> {
     let head = session.req_header();
     let (route, object) = find(gw, policy, head, ctx)?; // where to
+    ctx.route = Some(Arc::clone(route));
     let claims = prove::claims(route, head)?;
     let connection = ctx.connection.clone();
     let (client, evidence) = evidence(gw, listener, head, ctx.peer, connection.as_deref());
@@ -96,7 +106,8 @@ async fn admit(
         Some(who)
     };
     check_pressure(gw, route, &head.method)?; //   writes are shed first
-    let mut gate = check_caps(gw, route, object, head)?; // 3 how much
+    check_unread(policy, ctx).map_err(Failed::Refused)?;
+    let mut gate = check_caps(gw, route, object, head)?.reading(ctx.unread.take()); // 3 how much
     let mut who = match known {
         Some(who) => who,
         None => {
@@ -107,7 +118,6 @@ async fn admit(
             who
         }
     };
-    let route = Arc::clone(route);
     let host = host_of(head)?.to_owned();
     let spoken_for = ctx.connection.as_ref().and_then(|connection| connection.proxied);
     let peer = match spoken_for {
@@ -122,13 +132,13 @@ async fn admit(
     }
     let meter = Meter::of(&gw.state.quotas, &who.tenant, who.within.take().unwrap_or_default());
     // A small body takes no place while it arrives.
-    let gathered = gather::gather(session, policy, &gw.state.gathering, &route, &mut gate).await;
+    let gathered = gather::gather(session, policy, &gw.state.gathering, route, &mut gate).await;
     if let Some(meter) = &meter {
         // What a body became has been worked for, whatever comes of it.
         meter.count(gate.due());
     }
     let gathered = gathered?;
-    let permit = queue::enter(gw, session, &route, &who, ctx).await?; // 4 who first
+    let permit = queue::enter(gw, session, route, &who, ctx).await?; // 4 who first
     let uploading = gathered.as_ref().map(|gathered| gathered.took).unwrap_or_default();
     Ok(Box::new(Admitted {
         // http.md §7: the time that the client itself needs to upload is excepted.
@@ -142,7 +152,7 @@ async fn admit(
         meter,
         token: who.token,
         policy: Arc::clone(policy),
-        route,
+        route: ctx.route.take().unwrap_or_else(|| Arc::clone(route)),
         gate,
         object,
         gathered,
@@ -219,6 +229,7 @@ fn find<'a>(
     ctx: &RequestCtx,
 ) -> Result<(&'a Arc<Route>, Option<Address>), Rejection> {
     check_size(policy, head)?;
+    check_framing(head)?;
     let host = host_of(head)?;
     // http.md §2: on TLS an authority that the SNI's certificate does not cover is 421 `host`.
     let tls = ctx.connection.as_ref().and_then(|connection| connection.tls.as_ref());
@@ -333,7 +344,7 @@ async fn take_tokens_of_address(
 async fn hold(
     policy: &Snapshot,
     client: Client,
-    ctx: &RequestCtx,
+    ctx: &mut RequestCtx,
     mut no: Exhausted,
     look: impl Fn(Instant) -> Result<Taken, Exhausted>,
 ) -> Rejection {
@@ -341,6 +352,7 @@ async fn hold(
     let boxed = ctx.connection.as_ref().filter(|_| !client.trusted);
     if let Some(delay) = boxed.and_then(|connection| connection.penalty.on_refused(&policy.penalty)) {
         tokio::time::sleep(delay).await;
+        ctx.held = true;
         // Retry-After of a held 429 is computed when it is sent.
         no = look(clock::now()).err().unwrap_or(Exhausted { retry_after: Duration::ZERO, ..no });
     }
@@ -356,6 +368,16 @@ fn check_pressure(gw: &Gateway, route: &Route, method: &Method) -> Result<(), Re
         Some(retry_after) => Err(Rejection::later(Reason::Degraded, retry_after)),
         None => Ok(()),
     }
+}
+
+// config.md, `limits.http2.unread_total`: refused before anything is read.
+fn check_unread(policy: &Snapshot, ctx: &RequestCtx) -> Result<(), Rejection> {
+    let connection = ctx.connection.as_ref().filter(|_| ctx.unread.is_some());
+    let held = connection.and_then(|connection| connection.unread());
+    if held.is_some_and(|held| held.is_over(policy.limits.unread_total)) {
+        return Err(Rejection::new(Reason::Busy).because("too much of bodies over HTTP/2 is unread"));
+    }
+    Ok(())
 }
 
 // http.md §1 step 5: a declared length over the cap; an encoding that is not known, or more than one.
@@ -396,6 +418,15 @@ fn check_size(policy: &Snapshot, head: &RequestHeader) -> Result<(), Rejection> 
         return Err(Reason::Headers.into());
     }
     Ok(())
+}
+
+// http.md §1, step 1: one framing. Over HTTP/2 as many lengths may stand there as say the same.
+fn check_framing(head: &RequestHeader) -> Result<(), Rejection> {
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (Some(_), Some(_)) => Err(Rejection::new(Reason::Malformed).because("more than one content-length")),
+        _ => Ok(()),
+    }
 }
 
 /// The effective host: `:authority`, the absolute form's, or `host`; exactly one, and an authority.
@@ -449,6 +480,22 @@ async fn refuse(session: &mut Session, ctx: &mut RequestCtx, no: Rejection) -> R
     ctx.reject(no);
     ctx.facts.upstream = None;
     Ok(true)
+}
+
+/// Its body over HTTP/2, if it has one.
+fn body_over_http2(session: &mut Session, ctx: &RequestCtx) -> Option<Body> {
+    let held = ctx.connection.as_ref()?.unread()?;
+    (!session.is_body_done()).then(|| held.body())
+}
+
+/// Says no by resetting the stream, which tells the client that it may ask again (RFC 9113 §8.7).
+fn refuse_stream(session: &mut Session, ctx: &mut RequestCtx, no: Rejection) -> bool {
+    if let ServerSession::H2(stream) = session.as_downstream_mut() {
+        stream.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+    }
+    ctx.facts.status = Some(no.reason.status());
+    ctx.reject(no);
+    true
 }
 
 async fn probe(gw: &Gateway, session: &mut Session) -> Result<bool> {

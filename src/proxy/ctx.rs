@@ -17,6 +17,7 @@ use super::unread;
 use super::upload::UploadGate;
 use crate::admission::Permit;
 use crate::edge::guard::progress::Pace;
+use crate::edge::guard::unread::Body;
 use crate::edge::{Connection, Drain};
 use crate::object::Address;
 use crate::quota::{Level, Which};
@@ -33,8 +34,14 @@ pub struct RequestCtx {
     pub(super) correlation: CorrelationId,
     pub(super) peer: Option<SocketAddr>,
     pub(super) connection: Option<Arc<Connection>>,
+    /// Its body over HTTP/2, until a gate counts what is read of it.
+    pub(super) unread: Option<Body>,
+    /// Where to, once that is known, until it is admitted.
+    pub(super) route: Option<Arc<Route>>,
     /// Who pays, once that is known.
     pub(super) tenant: Option<Arc<Tenant>>,
+    /// Its refusal was held back for a time.
+    pub(super) held: bool,
     pub(super) stage: Stage,
     pub(super) facts: Facts,
 }
@@ -121,6 +128,9 @@ impl RequestCtx {
             correlation: CorrelationId::none(),
             peer: None,
             connection: None,
+            unread: None,
+            held: false,
+            route: None,
             tenant: None,
             stage: Stage::Arrived,
             facts: Facts::default(),

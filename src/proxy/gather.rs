@@ -32,6 +32,8 @@ pub(super) struct Gathered {
 pub(super) enum Failed {
     Left,
     Rejected(Rejection),
+    /// The stream is refused: nothing was done for it, and it may be tried again (RFC 9113 §8.7).
+    Refused(Rejection),
 }
 
 /// Reads a body that is declared and small, if there is room. `None`: it has none, or is read under its permit.

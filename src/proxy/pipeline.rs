@@ -10,7 +10,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, Session};
 
 use super::body::DownloadGate;
-use super::ctx::RequestCtx;
+use super::ctx::{Admitted, RequestCtx};
 use super::peer::{self, HashKey};
 use super::respond;
 use super::respond::{Dress, Extras};
@@ -18,7 +18,7 @@ use super::unread;
 use super::upload::UploadGate;
 use crate::caps::{Hoard, Turn};
 use crate::clock;
-use crate::edge::guard::progress::Pace;
+use crate::edge::guard::progress::{Pace, Slow};
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::retry::{Body, Failure};
 
@@ -103,11 +103,26 @@ pub(super) async fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &m
     if let Some(meter) = &admitted.meter {
         meter.count(admitted.gate.due());
     }
+    let passed = passed.and_then(|piece| check_pace(admitted).map(|()| piece));
     match passed {
         // Pingora takes none for the end, and writes an empty last piece as the last chunk before it writes that.
         Ok(piece) => *body = Some(piece).filter(|piece| !end || !piece.is_empty()),
         // The client's doing: to an HTTP/2 backend Pingora goes on after any other error, and waits for an answer.
         Err(no) => return refuse(ctx, no).map_err(|e: Box<Error>| e.into_down()),
+    }
+    Ok(())
+}
+
+// http.md §7: `min_rate`, both directions, HTTP/1 and 2. Pingora measures no bodies over HTTP/2, and does not tell how
+// long a backend let it wait: that is not held against a client that has sent more than was read.
+fn check_pace(admitted: &mut Admitted) -> Result<(), Rejection> {
+    let (Some(pace), Some(ahead)) = (&mut admitted.upload, admitted.gate.is_client_ahead()) else {
+        return Ok(());
+    };
+    let now = clock::now();
+    match admitted.policy.bounds.min_rate {
+        Some(rate) if ahead => *pace = Pace::new(&rate, now),
+        _ => pace.check(now).map_err(|Slow| Rejection::from(Reason::Slow))?,
     }
     Ok(())
 }

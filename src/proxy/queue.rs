@@ -69,3 +69,9 @@ async fn wait(waiting: Waiting, session: &mut Session) -> Result<Result<Permit, 
     })
     .await
 }
+
+/// Whether the client has left by now, as far as that takes no reading of its body.
+pub(super) async fn has_left(session: &mut Session) -> bool {
+    let mut down = Downstream::new(session.as_downstream_mut(), None);
+    poll_fn(|cx| Poll::Ready(down.poll_left_unread(cx).is_ready())).await
+}

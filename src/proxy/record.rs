@@ -148,7 +148,7 @@ fn record(
     }
     let route = match &ctx.stage {
         Stage::Admitted(admitted) => Some(&admitted.route),
-        Stage::Arrived => None,
+        Stage::Arrived => ctx.route.as_ref(),
     };
     let series = route.map_or(&policy.no_route, |route| &route.metrics);
     series.on_request(Method::of(&method), status, latency);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::caps::{BodyCap, Encoding, Guard, Hoard, Memory, Mode, Policy, Turn};
+use crate::edge::guard::unread::Body;
 use crate::object::{Address, Upload};
 use crate::rejection::{Reason, Rejection};
 
@@ -19,6 +20,8 @@ pub(super) struct UploadGate {
     /// What another guard is made of; a body that is not decoded needs none.
     encoded: Option<Encoded>,
     digest: Option<Digest>,
+    /// Counts what is read of it.
+    unread: Option<Body>,
     /// What the guard has still to look at.
     raw: Bytes,
     /// All of it was found good; what comes now is the same once more.
@@ -51,6 +54,7 @@ impl UploadGate {
             guard,
             encoded,
             digest: None,
+            unread: None,
             raw: Bytes::new(),
             judged: false,
             decoded: 0,
@@ -64,6 +68,17 @@ impl UploadGate {
     #[must_use]
     pub(super) fn hashing(self, named: Option<Address>) -> Self {
         Self { digest: Some(Digest { hash: Upload::new(), named }), ..self }
+    }
+
+    /// The same for a body over HTTP/2: what is read of it is unread no more.
+    #[must_use]
+    pub(super) fn reading(self, unread: Option<Body>) -> Self {
+        Self { unread, ..self }
+    }
+
+    /// Whether more of what the client has sent waits to be read; `None` over HTTP/1, whose connection knows for itself.
+    pub(super) fn is_client_ahead(&self) -> Option<bool> {
+        Some(self.unread.as_ref()?.is_ahead())
     }
 
     /// Body bytes that came.
@@ -96,6 +111,9 @@ impl UploadGate {
 
     /// The first half of [`take`](Self::take): counts a piece.
     pub(super) fn count(&mut self, piece: &[u8]) -> Result<(), Rejection> {
+        if let Some(unread) = &self.unread {
+            unread.read(piece.len() as u64);
+        }
         Ok(self.cap.take(piece)?)
     }
 

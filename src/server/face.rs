@@ -18,6 +18,7 @@ use pingora_proxy::HttpProxy;
 
 use crate::admin::Admin;
 use crate::edge::guard::heads::Heads;
+use crate::edge::guard::unread::Unread;
 use crate::edge::{Bounds, Cut, Entered, Peer, Serves, UnderWay};
 use crate::proxy::{self, Gateway};
 use crate::rejection::Reason;
@@ -80,6 +81,10 @@ impl Serves for Public {
 
     fn heads(&self) -> &Arc<Heads> {
         &self.state.heads
+    }
+
+    fn unread(&self) -> &Arc<Unread> {
+        &self.state.unread
     }
 
     fn on_refused(&self, why: Cut, client: Option<SocketAddr>, waited: Duration) -> Bytes {
@@ -177,6 +182,8 @@ impl HttpServerApp for Face {
 pub(super) struct Control {
     pub(super) state: Arc<State>,
     pub(super) app: Arc<HttpServer<Admin>>,
+    /// Of its own: what operators send takes nothing from clients.
+    pub(super) unread: Arc<Unread>,
 }
 
 impl Serves for Control {
@@ -192,6 +199,10 @@ impl Serves for Control {
 
     fn heads(&self) -> &Arc<Heads> {
         &self.state.heads
+    }
+
+    fn unread(&self) -> &Arc<Unread> {
+        &self.unread
     }
 
     fn on_refused(&self, why: Cut, client: Option<SocketAddr>, waited: Duration) -> Bytes {

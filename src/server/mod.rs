@@ -186,7 +186,7 @@ fn admin(
         endpoints.push(Endpoint {
             bound: bind(state, ADMIN, &address)?,
             protocols: Protocols { h1: true, h2: false },
-            serves: Arc::new(Control { state: Arc::clone(state), app }),
+            serves: Arc::new(Control { state: Arc::clone(state), app, unread: Arc::default() }),
         });
     }
     Ok(endpoints)

@@ -88,6 +88,8 @@ pub struct Limits {
     pub fields: u64,
     /// Bytes of a head.
     pub head: u64,
+    /// Unread bytes of bodies over HTTP/2, on all connections.
+    pub unread_total: u64,
 }
 
 /// Bounds that hold for every connection that begins.
@@ -310,6 +312,7 @@ impl Snapshot {
                 uri: limits.uri,
                 fields: u64::from(limits.fields),
                 head: limits.head,
+                unread_total: config.limits.http2.unread_total,
             },
             log: LogPolicy {
                 access: config.log.access,

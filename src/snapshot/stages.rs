@@ -10,6 +10,7 @@ use crate::caps;
 use crate::config::{self, ByteRate, Config, InFlight, Limits};
 use crate::edge::Bounds;
 use crate::edge::guard::progress::MinRate;
+use crate::edge::guard::unread::Windows;
 use crate::edge::guard::{http1, http2};
 use crate::quota;
 
@@ -37,6 +38,7 @@ pub(super) fn bounds(limits: &Limits) -> Bounds {
             head: u32::try_from(head).unwrap_or(u32::MAX).max(HTTP2_FRAME),
             head_timeout,
         },
+        windows: Windows { stream: limits.http2.stream_window, connection: limits.http2.connection_window },
         idle: request.idle,
         min_rate: request.min_rate.map(|rate| MinRate { per_second: rate.one_second(), over: MIN_RATE_OVER }),
     }

@@ -1,7 +1,7 @@
 //! What stands before any parser: raw bytes of both versions of HTTP, right and wrong, and what becomes of them.
 
 use gateway_testing::backend::{Backend, Script};
-use gateway_testing::client::{Http1, Http2, Request};
+use gateway_testing::client::{Http1, Http2, Pace, Request};
 use gateway_testing::conf::Conf;
 use gateway_testing::net::Address;
 use gateway_testing::origin::Origin;
@@ -446,7 +446,20 @@ async fn a_body_below_the_minimum_rate_is_answered_408() {
             assert_eq!((answer.status, answer.reason().as_str()), (408, "slow"), "HTTP/2 {way} {length}");
         }
     };
+    let dripping = |way: &'static str| {
+        let gateway = &gateway;
+        async move {
+            let client = Http2::connect(gateway.address("public")).await;
+            let mut upload = client.open(&Request::new("POST", &format!("/{way}/x"))).await;
+            let drips = async { while upload.send_at("1", Pace::new(20)).await {} };
+            tokio::time::timeout(PATIENCE, drips).await.unwrap_or_else(|_| panic!("{way} drips on"));
+            let answer = upload.answer().await;
+            assert_eq!((answer.status, answer.reason().as_str()), (408, "slow"), "HTTP/2 {way} drips");
+        }
+    };
     tokio::join!(
+        dripping("oap"),
+        dripping("plain"),
         http1("oap", 1000),
         http1("oap", 100_000),
         http1("plain", 1000),
@@ -458,7 +471,7 @@ async fn a_body_below_the_minimum_rate_is_answered_408() {
     );
     assert!(slow.send(&[7; 69_999]).await);
     assert!(slow.answer("POST").await.status < 300);
-    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 8.0).await;
+    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 10.0).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! What is refused before a backend is asked, over both versions of HTTP and both ways up.
 
 use gateway_testing::backend::Backend;
-use gateway_testing::client::{Http1, Request};
+use gateway_testing::client::{Http1, Http2, Request};
 use gateway_testing::origin::Origin;
 use gateway_testing::{Gateway, conf};
 
 use crate::BINARY;
 use crate::both::Version;
+use crate::sharing::{Behind, WAYS};
 
 #[tokio::test]
 async fn each_refusal_has_one_reason_in_answer_log_and_metric() {
@@ -91,5 +92,23 @@ async fn an_http_1_0_connection_ends_with_its_answer_unless_the_client_asks_for_
     for _ in 0..2 {
         assert!(client.send(b"GET /x HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n").await);
         client.answer("GET").await.expect(200, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_said_twice_is_malformed_over_http_2_too() {
+    let behind = Behind::new();
+    let gateway = Gateway::start(BINARY, &behind.conf("").yaml()).await;
+    for way in WAYS {
+        let client = Http2::connect(gateway.address("public")).await;
+        let post = Request::new("POST", &format!("{way}/x"));
+        let twice = post.clone().field("content-length", "0").field("content-length", "0");
+        let mut upload = client.open(&twice).await;
+        upload.finish();
+        let no = upload.answer().await;
+        assert_eq!((no.status, no.reason().as_str()), (400, "malformed"), "{way}");
+        let mut upload = client.open(&post.field("content-length", "0")).await;
+        upload.finish();
+        assert!(upload.answer().await.status < 300, "{way}");
     }
 }

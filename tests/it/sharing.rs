@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway_testing::backend::{Backend, Gate, Script};
-use gateway_testing::client::{Answer, Http1, Http2, Request};
+use gateway_testing::client::{Answer, Http1, Http2, Request, Upload};
 use gateway_testing::conf::{self, Conf};
 use gateway_testing::origin::Origin;
 use gateway_testing::{Gateway, pattern};
@@ -248,6 +248,33 @@ async fn a_connection_that_hammers_is_held_and_let_go_by_the_first_that_passes()
         took.push(began.elapsed().as_millis() >= 1000);
     }
     assert_eq!(took, [false, false, true, true]);
+    // One that leaves meanwhile is sent nothing.
+    for version in Version::ALL {
+        let left = "rejected_total{reason=\"client_left\"}";
+        let refused = "gateway_quota_exhaustions_total{tenant=\"anonymous\"}";
+        let before = counted(&gateway, left).await;
+        match version {
+            Version::Http1 => {
+                let so_far = counted(&gateway, refused).await;
+                assert!(client.send(&get("/oap").http1_bytes()).await);
+                gateway.metric_becomes(refused, |n| n > so_far).await;
+                drop(client);
+                client = Http1::connect(gateway.address("public")).await;
+            }
+            Version::Http2 => {
+                let http2 = Http2::connect(gateway.address("public")).await;
+                for _ in 0..2 {
+                    assert_eq!(http2.request(&get("/oap")).await.status, 429);
+                }
+                let so_far = counted(&gateway, refused).await;
+                let mut held = http2.open(&get("/oap")).await;
+                held.finish();
+                gateway.metric_becomes(refused, |n| n > so_far).await;
+                held.leave();
+            }
+        }
+        gateway.metric_becomes(left, |n| n == before + 1.0).await;
+    }
     // Another connection is not.
     let began = tokio::time::Instant::now();
     assert_eq!(Version::Http1.ask(&gateway, &get("/oap")).await.status, 429);
@@ -468,7 +495,85 @@ async fn a_reload_refills_no_bucket_and_its_limits_hold_at_once() {
             assert_eq!((no.status, no.reason().as_str()), (429, "quota"), "{tokens}");
         }
     }
-    // Lifted, it is lifted.
+    // Lifted, it is lifted; back again, it is as it was.
     assert_eq!(gateway.reload(&behind.conf("").yaml()).await.status, 200);
     assert_eq!(Version::Http1.ask(&gateway, &get("/oap")).await.status, 200);
+    assert_eq!(gateway.reload(&conf(4).yaml()).await.status, 200);
+    assert_eq!(Version::Http1.ask(&gateway, &get("/oap")).await.status, 429);
+}
+
+/// Says a head whose body is large, and so many bytes of it.
+async fn part_of_an_upload(client: &Http2, way: &str, id: &str, part: usize) -> Upload {
+    let body = pattern(100_000);
+    let post = Request::post(&format!("{way}/x"), body.clone()).field("x-corr-id", id);
+    let mut upload = client.open(&post).await;
+    assert!(upload.send(body.slice(..part)).await);
+    upload
+}
+
+#[tokio::test]
+async fn beyond_what_may_be_unread_who_holds_most_of_it_is_refused_and_nobody_else() {
+    const UNREAD: &str = "gateway_http2_unread_bytes";
+    for way in WAYS {
+        let behind = Behind::new();
+        let gate = Gate::default();
+        let conf = behind
+            .conf(", shed: never")
+            .set("admission", "{ wait: 60s }")
+            .set("limits.request.timeout", "60s")
+            .set("limits.http2.unread_total", "125KiB");
+        let (gateway, mut slow) = crowded(&behind, &gate, conf.clone()).await;
+        let (greedy, modest) = (
+            Http2::connect(gateway.address("public")).await,
+            Http2::connect(gateway.address("public")).await,
+        );
+        let mut uploads = Vec::new();
+        for n in 1..=2 {
+            uploads.push(part_of_an_upload(&greedy, way, "an-upload", 60_000).await);
+            gateway.metric_becomes(UNREAD, |bytes| bytes == f64::from(n) * 60_000.0).await;
+        }
+        let one_of_the_modest = part_of_an_upload(&modest, way, "another", 10_000).await;
+        gateway.metric_becomes(UNREAD, |bytes| bytes == 130_000.0).await;
+        let mut refused = part_of_an_upload(&greedy, way, "refused-1", 60_000).await;
+        let no = refused.answer_head().await.expect_err("it is refused");
+        assert_eq!(no.reason(), Some(h2::Reason::REFUSED_STREAM), "{way}");
+        let line = gateway.access_line("refused-1").await;
+        assert_eq!((&line["status"], &line["reason"]), (&429.into(), &"busy".into()), "{line}");
+        assert_eq!(counted(&gateway, "rejected_total{reason=\"busy\"}").await, 1.0);
+        // What was thrown away is known to within the windows of those that are left.
+        const EXCESS: f64 = 2.0 * 65_536.0 - 120_000.0;
+        // Who holds less than a share may go on, and so may what has no body.
+        let another_of_the_modest = part_of_an_upload(&modest, way, "more", 10_000).await;
+        gateway.metric_becomes(UNREAD, |bytes| (140_000.0..=140_000.0 + EXCESS).contains(&bytes)).await;
+        let request = get(way);
+        let mut bodyless = std::pin::pin!(greedy.request(&request));
+        let depth = "gateway_drr_queue_depth{tenant=\"anonymous\"}";
+        tokio::select! {
+            no = &mut bodyless => panic!("{no:?}"),
+            _ = gateway.metric_becomes(depth, |queued| queued == 5.0) => {}
+        }
+        // A reload raises the bound at once.
+        let raised = conf.clone().set("limits.in_flight", "1").set("limits.http2.unread_total", "1MiB");
+        assert_eq!(gateway.reload(&raised.yaml()).await.status, 200);
+        uploads.push(part_of_an_upload(&greedy, way, "let-in", 60_000).await);
+        gateway.metric_becomes(UNREAD, |bytes| (200_000.0..=200_000.0 + EXCESS).contains(&bytes)).await;
+        // What is thrown away is unread no more, nor what is read.
+        uploads.remove(0).leave();
+        gateway.metric_becomes(UNREAD, |bytes| bytes < 200_000.0).await;
+        gate.open();
+        slow.answer("GET").await.expect(200, b"slow");
+        let large = uploads.into_iter().map(|upload| (upload, 60_000));
+        let small = [one_of_the_modest, another_of_the_modest].map(|upload| (upload, 10_000));
+        let all = futures_util::future::join_all(large.chain(small).map(|(mut upload, sent)| async move {
+            // Whether it is asked for or not: the service answers at once.
+            if upload.send(pattern(100_000).split_off(sent)).await {
+                upload.finish();
+            }
+            let answer = upload.answer().await;
+            assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+        }));
+        let (bodyless, _) = tokio::join!(bodyless, all);
+        assert_eq!(bodyless.status, 200, "{bodyless:?}");
+        gateway.metric_becomes(UNREAD, |bytes| bytes == 0.0).await;
+    }
 }

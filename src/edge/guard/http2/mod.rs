@@ -88,7 +88,17 @@ pub struct Guard {
     greeted: bool,
     block: Option<Block>,
     rates: Rates,
+    bodies: Bodies,
     cut: Option<Flood>,
+}
+
+/// Bodies that a client has begun, and what it has sent of them and of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bodies {
+    /// Heads that do not end their streams.
+    pub begun: u64,
+    /// Bytes of content, in DATA frames that have begun.
+    pub content: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +145,7 @@ impl Guard {
             greeted: false,
             block: None,
             rates: Rates::default(),
+            bodies: Bodies::default(),
             cut: None,
         }
     }
@@ -154,6 +165,11 @@ impl Guard {
             rest = rest.get(taken..).unwrap_or_default();
         }
         Ok(())
+    }
+
+    /// What has begun since this was asked last.
+    pub fn take_bodies(&mut self) -> Bodies {
+        std::mem::take(&mut self.bodies)
     }
 
     // http.md §7: `head_timeout` 5 s: first byte of a head to its last.
@@ -181,6 +197,7 @@ impl Guard {
                 self.at = At::Telling(frame, bytes, have.saturating_add(taken));
                 if have.saturating_add(taken) == want {
                     self.rates.told(&self.policy, &frame, bytes, now)?;
+                    self.count(&frame, bytes);
                     self.go_on(frame, frame.length.saturating_sub(u32::from(frame.telling())));
                 }
                 Ok(taken)
@@ -226,9 +243,20 @@ impl Guard {
         if frame.telling() > 0 {
             self.at = At::Telling(frame, [0; 4], 0);
         } else {
+            self.count(&frame, [0; 4]);
             self.go_on(frame, frame.length);
         }
         Ok(())
+    }
+
+    fn count(&mut self, frame: &Frame, [padding, ..]: [u8; 4]) {
+        let Bodies { begun, content } = &mut self.bodies;
+        match frame.kind {
+            Kind::Data => *content = content.saturating_add(frame.content(padding).into()),
+            // Trailers end their stream (RFC 9113 §8.1).
+            Kind::Headers if !frame.has(END_STREAM) => *begun = begun.saturating_add(1),
+            _ => {}
+        }
     }
 
     // RFC 9113 §4.3: a header block is one run of frames, of one stream, with nothing in between.
