@@ -302,14 +302,14 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
             let (app, serves) = (serves.app(), Arc::clone(&serves));
             let (open, draining) = (drain.open(), drain.watch());
             let tls = entered.tls.map(|tls| (tls, Arc::clone(&serves)));
-            workers.spawn(async move {
+            workers.spawn(|place| async move {
                 if let Ok(mut socket) = accepted.register(clock::wall())
                     && (!entered.proxied || proxied(&mut socket).await)
                     && let Some((socket, protocols)) = secured(socket, protocols, tls, &draining).await
                 {
                     serve(socket, protocols, &serves, &app, draining).await;
                 }
-                drop((open, entered.permit));
+                drop((place, open, entered.permit));
             });
             Ok(())
         }

@@ -54,16 +54,16 @@ impl Workers {
         Self(found.into_values().map(worker).collect())
     }
 
-    /// Runs `connection` on the worker that has the fewest.
-    pub(super) fn spawn(&self, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a connection on the worker that has the fewest, for as long as it keeps the place that it is given.
+    // A future that awaits another one that it was given has room for it twice.
+    pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        connection: impl FnOnce(Serving) -> F,
+    ) {
         let Some(worker) = self.0.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed)) else {
             return;
         };
-        let open = Serving::new(&worker.open);
-        drop(worker.runtime.spawn(async move {
-            connection.await;
-            drop(open);
-        }));
+        drop(worker.runtime.spawn(connection(Serving::new(&worker.open))));
     }
 }
 
@@ -77,7 +77,7 @@ async fn pulse(late: Late) {
 }
 
 /// Counts a connection until it is dropped, also by a panic.
-struct Serving(Arc<AtomicUsize>);
+pub(super) struct Serving(Arc<AtomicUsize>);
 
 impl Serving {
     fn new(open: &Arc<AtomicUsize>) -> Self {
@@ -110,9 +110,10 @@ mod tests {
             let workers = Workers::find(3, &(Arc::new(|_| {}) as Late)).await;
             for _ in 0..30 {
                 let told = told.clone();
-                workers.spawn(async move {
+                workers.spawn(|open| async move {
                     let _ = told.send(std::thread::current().id());
                     std::future::pending::<()>().await;
+                    drop(open);
                 });
             }
             let mut by_thread: HashMap<ThreadId, usize> = HashMap::new();
