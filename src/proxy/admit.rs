@@ -314,6 +314,10 @@ async fn take_tokens(
         Err(no) => no,
     };
     who.tenant.metrics.on_exhausted();
+    if let (Some(_), Some(address)) = (&who.within, address) {
+        // Its address has paid before anybody knew whose it is.
+        quotas.give_back_of_address(address, ask.cost, ctx.started);
+    }
     let look = |now| match &who.within {
         None => quotas.look(address, &ask, now),
         Some(budgets) => quotas.look_within(budgets, &ask, now),
@@ -423,9 +427,17 @@ fn check_size(policy: &Snapshot, head: &RequestHeader) -> Result<(), Rejection> 
 // http.md §1, step 1: one framing. Over HTTP/2 as many lengths may stand there as say the same.
 fn check_framing(head: &RequestHeader) -> Result<(), Rejection> {
     let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
-    match (lengths.next(), lengths.next()) {
-        (Some(_), Some(_)) => Err(Rejection::new(Reason::Malformed).because("more than one content-length")),
-        _ => Ok(()),
+    if lengths.next().is_some() && lengths.next().is_some() {
+        return Err(Rejection::new(Reason::Malformed).because("more than one content-length"));
+    }
+    // RFC 9113 §8.2.1: malformed, where HTTP/1 has taken them off.
+    let padded = |value: &HeaderValue| matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+    if head.version == Version::HTTP_2 && head.headers.values().any(padded) {
+        return Err(Rejection::new(Reason::Malformed).because("white space around a field's value"));
+    }
+    match head.uri.scheme_str() {
+        None | Some("http" | "https") => Ok(()),
+        Some(_) => Err(Rejection::new(Reason::Malformed).because("a scheme that is not served")),
     }
 }
 

@@ -139,7 +139,8 @@ pub(super) fn carries_content(method: &Method, status: u16) -> bool {
 ///
 /// Returns whether the connection may be used again.
 pub(super) async fn reject(session: &mut ServerSession, no: &Rejection, correlation: &CorrelationId) -> bool {
-    let keeps = may_keep(session);
+    // http.md §1: behind a quota's no come FIN and a rest that is thrown away, unless no body is pending.
+    let keeps = may_keep(session) && (no.reason != Reason::Quota || session.is_body_done());
     session.set_close_on_response_before_downstream_finish(!keeps);
     let body = body_of(no, correlation);
     let head = match head_of(no, correlation, body.len()) {

@@ -240,6 +240,17 @@ impl Quotas {
         self.decide_of_address(address, cost, true, now)
     }
 
+    /// Gives back what [`take_of_address`](Self::take_of_address) took a moment ago: another bucket said no (http.md §2: a
+    /// rejected request costs nothing).
+    pub fn give_back_of_address(&self, address: IpAddr, cost: u32, now: Instant) {
+        let now = self.ticks(now);
+        if let Some(rate) = &self.policy.load().address {
+            let tables = self.tables.load();
+            let mut place = tables.addresses.find(tables.addresses.key(0, &network(address)), 0, now);
+            place.bucket().give_back(rate.price_of_few(cost));
+        }
+    }
+
     /// Whether [`take_of_address`](Self::take_of_address) would find what it asks for; nothing is taken.
     ///
     /// # Errors

@@ -96,7 +96,7 @@ async fn an_http_1_0_connection_ends_with_its_answer_unless_the_client_asks_for_
 }
 
 #[tokio::test]
-async fn a_length_that_is_said_twice_is_malformed_over_http_2_too() {
+async fn what_http_1_cannot_say_is_malformed_over_http_2() {
     let behind = Behind::new();
     let gateway = Gateway::start(BINARY, &behind.conf("").yaml()).await;
     for way in WAYS {
@@ -107,6 +107,10 @@ async fn a_length_that_is_said_twice_is_malformed_over_http_2_too() {
         upload.finish();
         let no = upload.answer().await;
         assert_eq!((no.status, no.reason().as_str()), (400, "malformed"), "{way}");
+        for padded in [" v", "v ", "\tv"] {
+            let no = client.request(&Request::get(&format!("{way}/x")).field("x-any", padded)).await;
+            assert_eq!((no.status, no.reason().as_str()), (400, "malformed"), "{way} {padded:?}");
+        }
         let mut upload = client.open(&post.field("content-length", "0")).await;
         upload.finish();
         assert!(upload.answer().await.status < 300, "{way}");

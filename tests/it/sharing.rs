@@ -107,6 +107,9 @@ async fn each_quota_says_no_when_it_is_used_up_and_reads_no_body_before() {
                     refused(&gateway, &no, 429, "quota").await;
                     assert_eq!(no.field("ratelimit-policy"), policy, "{what}");
                     assert_eq!(no.field("ratelimit").is_some(), policy.is_some(), "{what}");
+                    // http.md §1: then HTTP/1 sends FIN, a body being pending.
+                    let closes = (version == Version::Http1).then_some("close");
+                    assert_eq!(no.field("connection"), closes, "{what}");
                 }
                 assert_eq!(counted(&gateway, "rejected_total{reason=\"quota\"}").await, 2.0, "{what}");
                 let read = "rejected_body_bytes_read_total{reason=\"quota\"}";

@@ -96,6 +96,21 @@ fn the_address_of_a_claimed_token_is_looked_at_without_being_charged() {
 }
 
 #[test]
+fn an_address_gets_back_what_it_paid_for_a_token_whose_tenant_has_none_left() {
+    let start = Instant::now();
+    let quotas = Quotas::new(Policy { address: Some(rate(1, 10)), ..policy() }, start);
+    let home = "192.0.2.1".parse().unwrap();
+    for n in 0..100 {
+        let now = start + Duration::from_millis(n);
+        quotas.take_of_address(home, 2, now).unwrap();
+        quotas.give_back_of_address(home, 2, now);
+    }
+    let later = start + Duration::from_secs(1);
+    assert!((0..5).all(|_| quotas.take_of_address(home, 2, later).is_ok()));
+    assert!(quotas.take_of_address(home, 2, later).is_err());
+}
+
+#[test]
 fn budgets_that_find_no_row_share_one_and_none_is_refilled_by_a_full_table() {
     let start = Instant::now();
     let quotas = Quotas::new(Policy { rows: 8, ..policy() }, start);
