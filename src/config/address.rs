@@ -173,6 +173,8 @@ impl FromStr for Network {
         let network = Self::new(address, prefix);
         if network.first() == address {
             Ok(network)
+        } else if network.first().is_ipv4() && address.is_ipv6() {
+            Err(format!("{} is an IPv4 network in IPv6 form, write `{network}`", quoted(text)))
         } else {
             Err(format!("{} has bits behind the prefix, did you mean `{network}`?", quoted(text)))
         }
@@ -238,6 +240,7 @@ mod tests {
             |network: &str, ip: &str| network.parse::<Network>().unwrap().contains(ip.parse().unwrap());
         assert!(contains("10.0.0.0/8", "10.255.0.1"));
         assert!(contains("10.0.0.0/8", "::ffff:10.1.1.1"));
+        assert!(contains("::/0", "2001:db8::1") && !contains("::/0", "10.1.1.1"));
         assert!(!contains("10.0.0.0/8", "11.0.0.0"));
         assert!(contains("0.0.0.0/0", "1.2.3.4"));
         assert!(!contains("0.0.0.0/0", "::1"));
@@ -250,6 +253,10 @@ mod tests {
 
     #[test]
     fn a_network_with_host_bits_is_a_slip() {
+        assert_eq!(
+            "::ffff:10.0.0.0/104".parse::<Network>().unwrap_err(),
+            "`::ffff:10.0.0.0/104` is an IPv4 network in IPv6 form, write `10.0.0.0/8`"
+        );
         assert_eq!(
             "10.0.0.1/8".parse::<Network>().unwrap_err(),
             "`10.0.0.1/8` has bits behind the prefix, did you mean `10.0.0.0/8`?"

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::Config;
 use super::identify::Identify;
 use super::listener::Listener;
 use super::load::Origins;
 use super::name::Name;
+use super::rates::Rate;
 use super::report::{Report, Spot};
 use super::route::Route;
 use super::suggest;
@@ -152,14 +154,32 @@ fn is_as_meant(spot: &Spot, report: &Report) -> bool {
         .all(|part| !report.is_spoiled(&spot.key(part)))
 }
 
+/// Longest time in which a bucket fills.
+const LONGEST_FILL: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A bucket that takes longer to fill than anybody waits holds what was never meant.
+fn check_fill(rate: Rate, burst: NonZeroU32, at: &Spot, report: &mut Report) {
+    let seconds =
+        u64::from(burst.get()).saturating_mul(rate.period().as_secs()) / u64::from(rate.tokens().get());
+    if seconds > LONGEST_FILL.as_secs() {
+        let most = LONGEST_FILL.as_secs().saturating_mul(rate.tokens().get().into())
+            / rate.period().as_secs().max(1);
+        let message =
+            format!("takes more than a year to fill at `rate`, write at most {most}, or a higher rate");
+        report.error(&at.key("burst"), message);
+    }
+}
+
 /// A request that costs more than a bucket holds would never be accepted.
 fn check_costs(config: &Config, origins: &Origins, report: &mut Report) {
     let limits = Spot::root(0).key("limits");
     let Some((method, cost)) = config.limits.cost.all().into_iter().max_by_key(|(_, cost)| *cost) else {
         return;
     };
-    let mut check = |burst: Option<NonZeroU32>, at: Spot| {
-        if burst.is_some_and(|burst| burst < cost) {
+    let mut check = |bucket: Option<(Rate, NonZeroU32)>, at: Spot| {
+        let Some((rate, burst)) = bucket else { return };
+        check_fill(rate, burst, &at, report);
+        if burst < cost {
             let burst_at = at.key("burst");
             let message = format!(
                 "holds fewer tokens than the {cost} that a {method} costs (`limits.cost`), write a burst of at least {cost}"
@@ -167,12 +187,12 @@ fn check_costs(config: &Config, origins: &Origins, report: &mut Report) {
             report.error(&burst_at, message);
         }
     };
-    check(Some(config.limits.burst), limits.clone());
-    check(config.limits.per_address.bucket().map(|(_, burst)| burst), limits.key("per_address"));
+    check(Some((config.limits.rate, config.limits.burst)), limits.clone());
+    check(config.limits.per_address.bucket(), limits.key("per_address"));
     for (name, tenant) in &config.tenants {
         if let Some(spot) = origins.tenants.get(name) {
-            check(tenant.quota.bucket().map(|(_, burst)| burst), spot.key("quota"));
-            check(tenant.principal.bucket().map(|(_, burst)| burst), spot.key("principal"));
+            check(tenant.quota.bucket(), spot.key("quota"));
+            check(tenant.principal.bucket(), spot.key("principal"));
         }
     }
 }

@@ -12,7 +12,12 @@ pub struct Network {
 
 impl Network {
     /// The addresses whose first `prefix` bits are those of `address`; a prefix longer than an address is a whole one.
+    /// IPv4 networks in IPv6 clothes (`::ffff:10.0.0.0/104`) are IPv4 networks.
     pub fn new(address: IpAddr, prefix: u8) -> Self {
+        let (address, prefix) = match (address.to_canonical(), prefix.checked_sub(96)) {
+            (IpAddr::V4(plain), Some(prefix)) if address.is_ipv6() => (IpAddr::V4(plain), prefix),
+            _ => (address, prefix),
+        };
         let (address, prefix) = match address {
             IpAddr::V4(ip) => {
                 let prefix = prefix.min(32);

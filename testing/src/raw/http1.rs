@@ -178,8 +178,8 @@ fn targets() -> Vec<Case> {
         case("a backslash", target("/x\\..\\y"), BAD_PATH),
         case("an encoded NUL", target("/x%00"), BAD_PATH),
         case("half an escape", target("/x%4"), BAD_PATH),
-        case("an authority other than the host", "GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n", BAD_PATH),
-        case("a user in the target", "GET http://u@a/x HTTP/1.1\r\nHost: a\r\n\r\n", BAD_PATH),
+        case("an authority other than the host", "GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n", MALFORMED),
+        case("a user in the target", "GET http://u@a/x HTTP/1.1\r\nHost: a\r\n\r\n", MALFORMED),
     ]
 }
 

@@ -229,6 +229,14 @@ limits: { burst: 40, per_address: { burst: 49 }, cost: { POST: 50, GET: 2 } }
         ],
     },
     Wrong {
+        what: "a burst that nobody lives to see whole",
+        text: "tenants: { acme: { quota: { rate: 1/h, burst: 8785 } }, b: { principal: { rate: 1/h, burst: 8784 } } }
+",
+        says: &[
+            "gw.yaml:1:47: tenants.acme.quota.burst: takes more than a year to fill at `rate`, write at most 8784, or a higher rate",
+        ],
+    },
+    Wrong {
         what: "a cost for a method that is none, and a free one",
         text: "limits: { cost: { GTE: 1, PUT: 0 } }
 ",

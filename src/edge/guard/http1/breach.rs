@@ -85,6 +85,9 @@ pub enum Fault {
     /// The `host` is no authority.
     #[error("the host is no authority")]
     BadHost,
+    /// The target names another host than `host` does.
+    #[error("the target is another host's")]
+    OtherHost,
     /// A `content-length` that is not plain digits, or more than 2⁶³ - 1.
     #[error("the content-length is no length")]
     Length,

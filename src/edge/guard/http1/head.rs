@@ -21,6 +21,8 @@ pub(super) struct Reader {
     version: Option<Version>,
     fields: u32,
     said: Said,
+    /// That of a target in absolute form.
+    authority: Option<Box<[u8]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +58,17 @@ impl Reader {
             let Some(content) = line.content()? else { return Ok(None) };
             match (self.version, content) {
                 (None, []) => self.skip_empty_line()?,
-                (None, content) => self.version = Some(request_line(content, policy)?),
+                (None, content) => {
+                    let (version, target) = request_line(content, policy)?;
+                    self.version = Some(version);
+                    self.authority = authority_of(target).map(Box::from);
+                }
                 (Some(version), []) => return self.finish(version, line.end(), now).map(Some),
                 (Some(_), content) => {
                     field::count(&mut self.fields, policy)?;
                     let (name, value) = field::split(content)?;
                     self.said.add(name, value)?;
+                    self.check_authority(name, value)?;
                 }
             }
         }
@@ -97,6 +104,18 @@ impl Reader {
         check_bytes(line, policy)
     }
 
+    // RFC 9112 §3.2.2: it is what a proxy goes by. One that differs from the host is meant to be read in two ways.
+    fn check_authority(&self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
+        match &self.authority {
+            Some(authority)
+                if name.eq_ignore_ascii_case(b"host") && !authority.eq_ignore_ascii_case(value) =>
+            {
+                Err(Fault::OtherHost)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn finish(&self, version: Version, len: usize, now: Instant) -> Result<Head, Breach> {
         let said = &self.said;
         if !said.host {
@@ -122,7 +141,7 @@ pub(super) fn check_bytes(line: &Line<'_>, policy: &Policy) -> Result<(), Breach
 }
 
 // RFC 9112 §3: method SP request-target SP HTTP-version, one space each.
-fn request_line(line: &[u8], policy: &Policy) -> Result<Version, Breach> {
+fn request_line<'a>(line: &'a [u8], policy: &Policy) -> Result<(Version, &'a [u8]), Breach> {
     let (method, rest) = split_at_space(line).ok_or(Fault::RequestLine)?;
     if method.len() > MAX_METHOD || !field::is_token(method) {
         return Err(Fault::Method.into());
@@ -143,7 +162,7 @@ fn request_line(line: &[u8], policy: &Policy) -> Result<Version, Breach> {
     if !is_target(method, target) {
         return Err(Fault::Target.into());
     }
-    Ok(version)
+    Ok((version, target))
 }
 
 fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -151,10 +170,17 @@ fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((before, after.split_first()?.1))
 }
 
-/// Origin form, absolute form, or `*` of OPTIONS (RFC 9112 §3.2), in visible ASCII without a fragment.
+/// Origin form, absolute form, or `*` of OPTIONS (RFC 9112 §3.2), in visible ASCII without a fragment, and without what the
+/// parser behind takes for no URI.
 fn is_target(method: &[u8], target: &[u8]) -> bool {
-    let visible = target.iter().fold(true, |all, byte| all & (*byte > b' ' && *byte < 0x7f && *byte != b'#'));
+    let visible = target
+        .iter()
+        .fold(true, |all, byte| all & (*byte > b' ' && *byte < 0x7f && !matches!(*byte, b'#' | b'<' | b'>')));
+    // What differs between its two parts.
+    let (path, query) = target.split_at(memchr::memchr(b'?', target).unwrap_or(target.len()));
     visible
+        && memchr::memchr(b'`', path).is_none()
+        && memchr::memchr(b'"', query).is_none()
         && match target {
             [b'/', ..] => true,
             b"*" => method == b"OPTIONS",
@@ -168,4 +194,13 @@ fn has_scheme(target: &[u8]) -> bool {
         let named = target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
         named && target.get(scheme.len()).is_some_and(|first| !matches!(first, b'/' | b'?'))
     })
+}
+
+/// Of a target in absolute form.
+fn authority_of(target: &[u8]) -> Option<&[u8]> {
+    if target.starts_with(b"/") {
+        return None;
+    }
+    let rest = target.get(memchr::memmem::find(target, b"://")?.checked_add(3)?..)?;
+    rest.split(|byte| matches!(byte, b'/' | b'?')).next()
 }

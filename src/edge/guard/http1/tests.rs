@@ -313,3 +313,34 @@ proptest! {
         prop_assert_eq!((again.breach, again.heads, again.ended), (None, one.heads, one.ended));
     }
 }
+
+#[test]
+fn what_the_parser_behind_takes_for_no_uri_is_refused_here() {
+    for byte in 0x21..0x7f_u8 {
+        for before in [&b"/a"[..], b"/a?b"] {
+            let target = [before, &[byte], b"c"].concat();
+            let head = [b"GET ", &target[..], b" HTTP/1.1\r\nhost: a\r\n\r\n"].concat();
+            let progress = Guard::new(Policy::default()).feed(&head, Instant::now());
+            let is_uri = http::Uri::try_from(&target[..]).is_ok() && byte != b'#';
+            assert_eq!(matches!(progress, Progress::Head(_)), is_uri, "{}", String::from_utf8_lossy(&target));
+        }
+    }
+}
+
+#[test]
+fn an_absolute_target_names_the_host_that_the_head_names() {
+    for (target, host, passes) in [
+        ("http://a/x", "a", true),
+        ("HTTP://A:80?x", "a:80", true),
+        ("https://a", "A", true),
+        ("http://b/x", "a", false),
+        ("http://a:80/x", "a", false),
+        ("http://u@a/x", "a", false),
+        ("http://u@a/x", "u@a", false),
+        ("/http://b/x", "a", true),
+    ] {
+        let head = format!("GET {target} HTTP/1.1\r\nx: y\r\nhost: {host}\r\n\r\n");
+        let progress = Guard::new(Policy::default()).feed(head.as_bytes(), Instant::now());
+        assert_eq!(matches!(progress, Progress::Head(_)), passes, "{target} {host}: {progress:?}");
+    }
+}
