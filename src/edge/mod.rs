@@ -63,6 +63,9 @@ const LAST_WORD: Duration = Duration::from_millis(250);
 /// How many connections the kernel may complete ahead of us: beyond, it drops what clients send, and they try again a
 /// second later.
 const QUEUE: i32 = 4096;
+/// Bytes that the kernel takes ahead of what a client's window lets it send: else it takes megabytes of each answer from
+/// us, nobody reads them, and a reader below the minimum rate shows when they are gone.
+const UNSENT: u32 = 128 * 1024;
 /// How many of these are still taken when the drain has begun.
 const BACKLOG: usize = 4096;
 
@@ -146,6 +149,8 @@ fn bind_tcp(at: SocketAddr) -> io::Result<TcpListener> {
     // Connections of a process that has ended do not keep the next one from listening.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted sockets have it from this one.
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&at.into())?;
     socket.listen(QUEUE)?;
     Ok(socket.into())
@@ -421,4 +426,18 @@ async fn protocol(socket: &mut Socket, spoken: Protocols, bounds: &Bounds) -> io
         (Err(_), true) => Protocol::Untold,
         (_, false) => Protocol::Neither,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_takes_little_of_an_answer_ahead() {
+        let listener = bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = socket2::Socket::from(listener.accept().unwrap().0);
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT);
+    }
 }
