@@ -62,7 +62,11 @@ impl Families {
         // Taken away first: there are never more than `most`.
         for (_, tenant) in rest {
             if tenant.own.swap(false, Relaxed) {
-                tenant.series.store(Arc::new(self.series(OTHER)));
+                // The sum over all tenants never falls. Histograms cannot be added up, and begin anew.
+                let other = self.series(OTHER);
+                let so_far = tenant.series.load().exhaustions.get();
+                other.exhaustions.inc_by(so_far);
+                tenant.series.store(Arc::new(other));
                 self.forget(&tenant.name);
             }
         }
@@ -134,6 +138,7 @@ mod tests {
         assert_eq!(busy([3, 2, 1]), [Some(1), Some(1), None, Some(1)]);
         // As busy as another is no reason for a change.
         assert_eq!(busy([1, 1, 1]), [Some(2), Some(2), None, Some(2)]);
-        assert_eq!(busy([0, 2, 5]), [None, Some(3), Some(1), Some(3)]);
+        // What was counted under a name goes on under `other`.
+        assert_eq!(busy([0, 2, 5]), [None, Some(3), Some(1), Some(5)]);
     }
 }
