@@ -360,7 +360,7 @@ async fn serve<S: Serves>(
     };
     match told {
         Ok(Protocol::H2) => {
-            let watched = Watched::new(socket, &bounds, serves.unread());
+            let watched = Watched::new(socket, &bounds, serves.unread(), serves.heads());
             let connection = watched.connection();
             drop(app.process_new(Box::new(watched), &draining).await);
             if let Some(connection) = connection
