@@ -39,6 +39,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod edge;
 pub mod embedded;
 pub mod logger;

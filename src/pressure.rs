@@ -127,11 +127,6 @@ pub mod process {
     pub fn descriptors() -> Option<u64> {
         std::fs::read_dir("/proc/self/fd").ok().map(|all| all.count() as u64)
     }
-
-    /// Descriptors that may be.
-    pub fn descriptors_allowed() -> Option<u64> {
-        rustix::process::getrlimit(rustix::process::Resource::Nofile).current
-    }
 }
 
 #[cfg(test)]
@@ -141,8 +136,7 @@ mod tests {
     #[test]
     fn what_is_measured_of_this_process_is_there() {
         assert!(process::resident().unwrap() > 1 << 20);
-        let (open, allowed) = (process::descriptors().unwrap(), process::descriptors_allowed().unwrap());
-        assert!(open > 2 && open <= allowed, "{open} of {allowed}");
+        assert!(process::descriptors().unwrap() > 2);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::config::{Config, Listener, Protocol};
 use crate::metrics::ReloadResult;
 use crate::snapshot::Snapshot;
 use crate::state::State;
-use crate::{clock, logger};
+use crate::{clock, descriptors, logger};
 
 /// What reloads need to know beside the gateway's state.
 pub struct Reloading {
@@ -91,8 +91,10 @@ impl Reloading {
         let generation = snapshot.generation;
         logger::set_level(loaded.config.log.level);
         self.state.put_in_force(Arc::new(snapshot));
+        let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        warnings.extend(descriptors::too_few_for(loaded.config.limits.connections.get()));
         *in_force = loaded.config;
-        Ok(Reloaded { generation, warnings: loaded.warnings.iter().map(ToString::to_string).collect() })
+        Ok(Reloaded { generation, warnings })
     }
 }
 

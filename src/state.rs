@@ -15,6 +15,7 @@ use crate::admission::overload::Readings;
 use crate::caps;
 use crate::clock;
 use crate::cluster::Surroundings;
+use crate::descriptors;
 use crate::edge::guard::heads::Heads;
 use crate::edge::guard::unread::Unread;
 use crate::edge::{Connections, Drain};
@@ -113,7 +114,7 @@ impl State {
             wait: gauges.longest_wait,
             memory: process::resident().unwrap_or(0),
             descriptors,
-            descriptors_allowed: process::descriptors_allowed().unwrap_or(0),
+            descriptors_allowed: descriptors::allowed().unwrap_or(0),
             ..Readings::default()
         };
         let policy = self.snapshot.load();

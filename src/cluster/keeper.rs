@@ -16,6 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::{Backend, Cluster};
 use crate::state::State;
 use crate::upstream::BackendId;
+use crate::upstream::client::CheckError;
 use crate::upstream::health::{Change, Health};
 use crate::{backend, clock};
 
@@ -161,14 +162,24 @@ fn jittered(every: Duration) -> Duration {
 /// Checks one backend for as long as it belongs to the cluster.
 async fn check(cluster: Arc<Cluster>, backend: Arc<Backend>) {
     let mut health = Health::known(backend.is_healthy(), clock::now());
+    let mut told = false;
     loop {
         tokio::time::sleep_until(health.next_probe().into()).await;
         let began = clock::now();
         let result = backend.link.probe.run().await;
         let now = clock::now();
         let passed = result.is_ok();
-        let why = result.err().unwrap_or_default();
+        let why = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
         log::debug!("cluster {}: check of {}: {passed} {why}", cluster.name, backend.name());
+        if let Err(CheckError::Local(why)) = &result {
+            // Once for all in a row: the rest would only fill the log.
+            if !std::mem::replace(&mut told, true) {
+                log::warn!("cluster {}: {} cannot be checked: {why}", cluster.name, backend.name());
+            }
+            health.put_off(&cluster.health, began, now, &mut fastrand::Rng::new());
+            continue;
+        }
+        told = false;
         match health.handle_result(&cluster.health, passed, began, now, &mut fastrand::Rng::new()) {
             Some(Change::Unhealthy) => {
                 backend.set_healthy(false);

@@ -9,8 +9,8 @@ use pingora_load_balancing::Backend;
 use pingora_load_balancing::health_check::{HealthCheck, HttpHealthCheck};
 
 use crate::config;
-use crate::upstream::client::{self, PoolPolicy};
-use crate::upstream::dial::Dialer;
+use crate::upstream::client::{self, CheckError, PoolPolicy};
+use crate::upstream::dial::{Dialer, is_local};
 
 /// How a backend is checked.
 pub(super) enum Probe {
@@ -38,19 +38,23 @@ impl Probe {
     /// Checks once.
     ///
     /// # Errors
-    /// Why the backend is not well, in words for the log.
-    pub(super) async fn run(&self) -> Result<(), String> {
+    /// A [`CheckError`].
+    pub(super) async fn run(&self) -> Result<(), CheckError> {
         let (within, result) = match self {
             Self::Oap { dialer, policy, path, within } => (
                 *within,
                 tokio::time::timeout(*within, client::check(dialer.as_ref(), policy, path.as_deref())).await,
             ),
             Self::Http { check, backend, within } => {
-                let checking = async { check.check(backend).await.map_err(|e| e.to_string()) };
+                let failed = |e: Box<Error>| match is_local(&e) {
+                    true => CheckError::Local(e.to_string()),
+                    false => CheckError::Unwell(e.to_string()),
+                };
+                let checking = async { check.check(backend).await.map_err(failed) };
                 (*within, tokio::time::timeout(*within, checking).await)
             }
         };
-        result.unwrap_or_else(|_| Err(format!("no answer within {within:?}")))
+        result.unwrap_or_else(|_| Err(format!("no answer within {within:?}").into()))
     }
 }
 

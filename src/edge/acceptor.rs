@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -75,6 +76,14 @@ impl Accepted {
         match self {
             Self::Tcp(_, peer) => Peer::Address(*peer),
             Self::Unix(_, uid) => Peer::User(*uid),
+        }
+    }
+
+    /// Its number.
+    pub(super) fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream, _) => stream.as_raw_fd(),
+            Self::Unix(stream, _) => stream.as_raw_fd(),
         }
     }
 

@@ -23,6 +23,7 @@ mod workers;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::RawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -200,8 +201,8 @@ pub trait Serves: Send + Sync + 'static {
     /// Logs and counts a connection of HTTP/2 that is cut, with all its requests.
     fn on_cut(&self, why: Cut, client: Option<SocketAddr>);
 
-    /// Whether a connection from `peer` may be opened now; `None` closes it.
-    fn enter(&self, _peer: Peer) -> Option<Entered> {
+    /// Whether a connection from `peer`, which has this descriptor, may be opened now; `None` closes it.
+    fn enter(&self, _peer: Peer, _descriptor: RawFd) -> Option<Entered> {
         Some(Entered::default())
     }
 
@@ -303,7 +304,7 @@ async fn accept<S: Serves>(endpoint: Endpoint<S>, workers: Arc<Workers>, drain: 
     let serve_next = |accepted: io::Result<Accepted>| match accepted {
         Ok(accepted) => {
             // http.md §1, step 0: closed without an answer.
-            let Some(entered) = serves.enter(accepted.peer()) else { return Ok(()) };
+            let Some(entered) = serves.enter(accepted.peer(), accepted.descriptor()) else { return Ok(()) };
             let (app, serves) = (serves.app(), Arc::clone(&serves));
             let (open, draining) = (drain.open(), drain.watch());
             let tls = entered.tls.map(|tls| (tls, Arc::clone(&serves)));
@@ -365,7 +366,7 @@ async fn serve<S: Serves>(
     };
     match told {
         Ok(Protocol::H2) => {
-            let watched = Watched::new(socket, &bounds, serves.unread());
+            let watched = Watched::new(socket, &bounds, serves.unread(), serves.heads());
             let connection = watched.connection();
             drop(app.process_new(Box::new(watched), &draining).await);
             if let Some(connection) = connection

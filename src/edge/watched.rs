@@ -1,7 +1,7 @@
 //! The connection of an HTTP/2 client: a [`Socket`] whose frames are counted as they pass ([`http2`]).
 //!
-//! Bytes go straight into the reader's buffer, and are judged there. A flood, or a head that does not end in time, ends
-//! the connection: the reader gets an error, and [`Connection::refused`] tells why.
+//! Bytes go straight into the reader's buffer, and are judged there. A flood, a head that does not end in time, or one that
+//! is the oldest of too many ends the connection: the reader gets an error, and [`Connection::refused`] tells why.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
@@ -21,12 +21,16 @@ use tokio::time::Sleep;
 
 use super::bounds::{Bounds, Cut};
 use super::connection::Connection;
+use super::guard::heads::{Heads, Room};
 use super::guard::http2::{Bodies, Guard};
 use super::guard::progress::Slow;
 use super::guard::unread::{Held, Unread};
 use super::paced::Paced;
 use super::socket::Socket;
 use crate::clock;
+
+/// What the library behind holds of a byte of an unfinished head: the byte, and what it has decoded of it or has room for.
+const HELD_TWICE: usize = 2;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -35,13 +39,16 @@ pub(super) struct Watched {
     guard: Guard,
     connection: Option<Arc<Connection>>,
     unread: Arc<Held>,
+    heads: Arc<Heads>,
+    /// Of the head that is waited for, and when that began.
+    room: Option<(Instant, Room)>,
     download: Paced,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
     /// A connection before its preface has been read.
-    pub(super) fn new(socket: Socket, bounds: &Bounds, unread: &Arc<Unread>) -> Self {
+    pub(super) fn new(socket: Socket, bounds: &Bounds, unread: &Arc<Unread>, heads: &Arc<Heads>) -> Self {
         let connection = Connection::in_digest(socket.get_proxy_digest().as_deref()).cloned();
         let unread = unread.open(bounds.windows);
         if let Some(connection) = &connection {
@@ -50,6 +57,8 @@ impl Watched {
         Self {
             connection,
             unread,
+            heads: Arc::clone(heads),
+            room: None,
             socket,
             guard: Guard::new(bounds.http2),
             download: Paced::new(bounds.min_rate),
@@ -67,6 +76,30 @@ impl Watched {
             connection.refused_by(why);
         }
         io::Error::new(io::ErrorKind::InvalidData, why)
+    }
+
+    /// Ready when what is unfinished may be waited for no more.
+    fn poll_unfinished(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
+        let Some((since, bytes)) = self.guard.unfinished() else { return Poll::Pending };
+        if self.poll_oldest(since, bytes, cx).is_ready() {
+            return Poll::Ready(Cut::OldestHead);
+        }
+        match self.guard.head_deadline() {
+            Some(due) => self.poll_slow(due, cx).map(|()| Cut::SlowHead),
+            None => Poll::Pending,
+        }
+    }
+
+    // http.md §7: unfinished heads 64 MiB in all. One that is whole before it has to be waited for is none.
+    fn poll_oldest(&mut self, since: Instant, bytes: usize, cx: &mut Context<'_>) -> Poll<()> {
+        if self.room.as_ref().is_some_and(|(of, _)| *of != since) {
+            self.room = None;
+        }
+        let (_, room) = self.room.get_or_insert_with(|| (since, self.heads.begin()));
+        if room.grow(bytes.saturating_mul(HELD_TWICE)).is_err() {
+            return Poll::Ready(());
+        }
+        room.poll_cut(cx).map(|_| ())
     }
 
     // http.md §7: `head_timeout` 5 s: first byte of a head to its last.
@@ -108,15 +141,15 @@ impl AsyncRead for Watched {
         let before = buf.filled().len();
         let read = Pin::new(&mut this.socket).poll_read(cx, buf);
         if read.is_pending() {
-            return match this.guard.head_deadline() {
-                Some(due) if this.poll_slow(due, cx).is_ready() => Poll::Ready(Err(this.cut(Cut::SlowHead))),
-                _ => Poll::Pending,
-            };
+            return this.poll_unfinished(cx).map(|why| Err(this.cut(why)));
         }
         let came = buf.filled().get(before..).unwrap_or_default();
         if let Err(flood) = this.guard.feed(came, clock::now()) {
             buf.set_filled(before);
             return Poll::Ready(Err(this.cut(Cut::Flood(flood))));
+        }
+        if this.room.is_some() && this.guard.unfinished().is_none() {
+            this.room = None;
         }
         let came = this.guard.take_bodies();
         if came != Bodies::default() {

@@ -137,10 +137,11 @@ async fn second(hedge: Hedge<'_>, first: BackendId, left: std::time::Duration) -
     let _permit = hedge.live.as_ref()?.hedge(hedging.budget_per_mille)?;
     let attempt = peer::pick_other(&hedge.route.cluster, hedge.key, &[first], began)?;
     let start = hedge.message.start(left);
-    let Ok(mut up) = attempt.open(&start, &mut Bytes::new(), true, None, false).await else {
+    let opened = attempt.open(&start, &mut Bytes::new(), true, None, false).await;
+    if opened.as_ref().is_err_and(|e| !e.is_local()) {
         attempt.failed(clock::now());
-        return None;
-    };
+    }
+    let mut up = opened.ok()?;
     loop {
         match up.recv().await {
             Incoming::Head { head, credit } => {

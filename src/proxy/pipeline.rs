@@ -12,14 +12,15 @@ use pingora_proxy::{FailToProxy, Session};
 use super::body::DownloadGate;
 use super::ctx::{Admitted, RequestCtx};
 use super::peer::{self, HashKey};
-use super::respond;
-use super::respond::{Dress, Extras};
+use super::respond::{self, Dress, Extras};
+use super::trouble;
 use super::unread;
 use super::upload::UploadGate;
 use crate::caps::{Hoard, Turn};
 use crate::clock;
 use crate::edge::guard::progress::{Pace, Slow};
 use crate::rejection::{Reason, Rejection};
+use crate::upstream::dial::is_local;
 use crate::upstream::retry::{Body, Failure};
 
 /// `upstream_peer`: which backend, on the first attempt and on every further one.
@@ -270,6 +271,9 @@ fn repeat_or_not(
     error.set_retry(false);
     let Some(admitted) = ctx.admitted() else { return error };
     if let Some(attempt) = admitted.attempt.take() {
+        if is_local(&error) {
+            return error;
+        }
         attempt.failed(now);
         admitted.tried.push(attempt.backend());
         let object = admitted.object.is_some();
@@ -291,6 +295,7 @@ pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut R
             Reason::Timeout if is_slow => ctx.reject(Reason::Slow.into()),
             _ if let Some(no) = unread::cause(session.as_downstream()) => ctx.reject(no),
             Reason::ClientLeft => ctx.client_left(),
+            _ if is_local(error) => ctx.reject(trouble::exhausted(error.to_string())),
             reason => ctx.reject(Rejection::new(reason).because(error.to_string())),
         }
     }

@@ -191,7 +191,9 @@ async fn answer(
                 return Ok((running, head));
             }
             Err((attempt, Fail::Upstream(trouble), written)) => {
-                attempt.failed(now);
+                if !trouble.is_local() {
+                    attempt.failed(now);
+                }
                 let failure = Failure { written, not_processed: trouble.is_not_processed() };
                 let body = exchange.body();
                 let again = !exchange.left(now).is_zero()

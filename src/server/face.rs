@@ -2,6 +2,7 @@
 //! force asks for (http.md §7: connection limits hold from the next connection on).
 
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 
 use crate::admin::Admin;
+use crate::descriptors;
 use crate::edge::guard::heads::Heads;
 use crate::edge::guard::unread::Unread;
 use crate::edge::{Bounds, Cut, Entered, Peer, Serves, UnderWay};
@@ -97,7 +99,7 @@ impl Serves for Public {
 
     // http.md §2: trusted peers are exempt from the per-address connection cap. config.md: with `proxy_protocol:
     // required` everybody else is closed; with `peer_uids` SO_PEERCRED decides.
-    fn enter(&self, peer: Peer) -> Option<Entered> {
+    fn enter(&self, peer: Peer, descriptor: RawFd) -> Option<Entered> {
         let policy = self.state.snapshot.load();
         let listener = policy.listeners.get(&self.listener)?;
         let address = match peer {
@@ -114,11 +116,12 @@ impl Serves for Public {
         }
         let address = address.map(|peer| peer.ip()).filter(|_| !trusted);
         match self.state.connections.enter(&policy.connections.open, address) {
-            Ok(permit) => {
+            // What clients do not get serves those that are here.
+            Ok(permit) if descriptors::may_keep(descriptor) => {
                 let (proxied, tls) = (listener.proxied, listener.tls.clone());
                 Some(Entered { permit: Some(permit), proxied, tls })
             }
-            Err(_) => {
+            _ => {
                 self.state.metrics.on_rejection(Reason::Connections);
                 None
             }

@@ -33,7 +33,7 @@ use crate::quota::Quotas;
 use crate::reload::{OnSignal, Reloading};
 use crate::snapshot::{self, Snapshot};
 use crate::state::State;
-use crate::{clock, embedded, logger};
+use crate::{clock, descriptors, embedded, logger};
 
 /// The admin listener's name in the log.
 const ADMIN: &str = "admin";
@@ -74,6 +74,10 @@ pub enum StartError {
 pub fn run(config: Config, path: Option<PathBuf>) -> Result<(), StartError> {
     let (log, writer) = open_log(&config)?;
     logger::install(&log, config.log.level);
+    descriptors::ask_for_all();
+    if let Some(why) = descriptors::too_few_for(config.limits.connections.get()) {
+        log.event(clock::wall(), "warn", "few_descriptors", &[("message", json!(why))]);
+    }
     let metrics = Metrics::new().map_err(|e| StartError::Policy(e.to_string()))?;
     let runtime_dir = embedded::RuntimeDir::new(&config)?;
     let around = Surroundings::new(&metrics, &runtime_dir.socket());

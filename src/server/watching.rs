@@ -1,4 +1,5 @@
-//! Revocations are watched (config.md, `capability.revoked`): a line that is added to the list holds without a reload.
+//! Revocations are watched (config.md, `capability.revoked`): a line that is added to the list holds without a reload, and
+//! one that is taken off holds no more when the file has stayed so for two seconds.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,10 +22,11 @@ pub struct Capabilities {
 
 impl Capabilities {
     /// Reads keys and revocations from their files.
-    pub(super) fn load(config: &Config) -> Result<Self, String> {
+    pub(super) fn load(config: &Config, before: Option<&Self>) -> Result<Self, String> {
         let capability = &config.capability;
         let keys = capability.load_keys().map_err(|e| format!("capability.keys: {e}"))?;
-        let revoked = Revocations::load(capability).map_err(|e| format!("capability.revoked: {e}"))?;
+        let revoked = Revocations::load(capability, before.map(|before| &before.revoked))
+            .map_err(|e| format!("capability.revoked: {e}"))?;
         Ok(Self { keys, revoked })
     }
 }
@@ -53,12 +54,26 @@ impl Demands {
     }
 }
 
+/// Looks in a row at which a file that lacks what it had must be the same, until what it lacks is revoked no more.
+const SETTLES: u8 = 5;
+
 /// The list of revoked identifiers: of one generation, but read anew when its file changes (config.md: watched).
+///
+/// What is added holds when it is first seen. What is missing may only not have been written yet, by a program that
+/// empties the file and then fills it: it is revoked until the file has stayed as it is for some looks. A reload keeps
+/// to that too, since it may be asked for just then.
 pub struct Revocations {
     path: Option<PathBuf>,
     list: ArcSwap<Revoked>,
-    /// What the file was when it was last looked at.
-    stamp: Mutex<Option<Stamp>>,
+    looked: Mutex<Looked>,
+}
+
+/// What was seen when the file was last looked at.
+#[derive(Default)]
+struct Looked {
+    stamp: Option<Stamp>,
+    /// A list that lacks something of the one in force, and at how many looks in a row it has been so.
+    lacking: Option<(Revoked, u8)>,
 }
 
 /// What a look at the file has shown.
@@ -73,12 +88,19 @@ pub enum Seen {
 }
 
 impl Revocations {
-    fn load(capability: &config::Capability) -> Result<Self, String> {
+    fn load(capability: &config::Capability, before: Option<&Self>) -> Result<Self, String> {
         let path = capability.revoked.clone();
         // Before it is read: what changes in between is seen at the next look.
         let stamp = path.as_deref().and_then(Stamp::of);
         let list = capability.load_revoked()?;
-        Ok(Self { path, list: ArcSwap::from_pointee(list), stamp: Mutex::new(stamp) })
+        let same = before.filter(|before| path.is_some() && before.path == path);
+        let this = Self {
+            path,
+            list: same.map_or_else(ArcSwap::default, |before| ArcSwap::new(before.list())),
+            looked: Mutex::new(Looked { stamp, lacking: None }),
+        };
+        let _told_by_the_reload = this.take(list, &mut this.looked.lock());
+        Ok(this)
     }
 
     /// The list in force.
@@ -90,19 +112,44 @@ impl Revocations {
     pub fn look(&self) -> Seen {
         let Some(path) = self.path.as_deref() else { return Seen::Same };
         let now = Stamp::of(path);
-        let mut stamp = self.stamp.lock();
-        if *stamp == now {
-            return Seen::Same;
+        let mut looked = self.looked.lock();
+        if looked.stamp == now {
+            return self.wait(&mut looked);
         }
-        *stamp = now;
+        *looked = Looked { stamp: now, lacking: None };
         match config::load_revoked(path) {
-            Ok(list) => {
-                let count = list.len();
-                self.list.store(Arc::new(list));
-                Seen::Changed(count)
-            }
+            Ok(list) => self.take(list, &mut looked),
             Err(why) => Seen::Wrong(why),
         }
+    }
+
+    /// The file is what it was: perhaps for long enough.
+    fn wait(&self, looked: &mut Looked) -> Seen {
+        match looked.lacking.take() {
+            Some((list, looks)) if looks.saturating_add(1) >= SETTLES => self.store(list),
+            Some((list, looks)) => {
+                looked.lacking = Some((list, looks.saturating_add(1)));
+                Seen::Same
+            }
+            None => Seen::Same,
+        }
+    }
+
+    /// The file has this list now.
+    fn take(&self, list: Revoked, looked: &mut Looked) -> Seen {
+        let in_force = self.list();
+        if list.covers(&in_force) {
+            return self.store(list);
+        }
+        let both = in_force.and(&list).filter(|_| !in_force.covers(&list));
+        looked.lacking = Some((list, 1));
+        both.map_or(Seen::Same, |both| self.store(both))
+    }
+
+    fn store(&self, list: Revoked) -> Seen {
+        let count = list.len();
+        self.list.store(Arc::new(list));
+        Seen::Changed(count)
     }
 }
 
@@ -148,7 +195,7 @@ mod tests {
         };
         write("# nobody yet\n");
         let capability = config::Capability { revoked: Some(path.clone()), ..Default::default() };
-        let revocations = Revocations::load(&capability).unwrap();
+        let revocations = Revocations::load(&capability, None).unwrap();
         assert!(revocations.look() == Seen::Same && !holds(&revocations));
         write(ONE);
         assert_eq!(revocations.look(), Seen::Changed(1));
@@ -160,7 +207,64 @@ mod tests {
         assert!(matches!(revocations.look(), Seen::Wrong(why) if why.contains("cannot be read")));
         assert!(revocations.look() == Seen::Same && holds(&revocations));
         write("");
+        for _ in 1..SETTLES {
+            assert!(revocations.look() == Seen::Same && holds(&revocations));
+        }
         assert_eq!(revocations.look(), Seen::Changed(0));
+        assert!(revocations.look() == Seen::Same && !holds(&revocations));
+    }
+
+    #[test]
+    fn a_list_that_is_emptied_and_filled_again_ends_no_revocation_and_what_is_added_holds_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("revoked");
+        let write = |lines: &[&str]| std::fs::write(&path, lines.join("\n")).unwrap();
+        let other = ONE.replace("07", "08");
+        let third = ONE.replace("07", "099");
+        let third = third.get(..ONE.len()).unwrap();
+        write(&[ONE, &other]);
+        let capability = config::Capability { revoked: Some(path.clone()), ..Default::default() };
+        let revocations = Revocations::load(&capability, None).unwrap();
+        for _ in 0..3 {
+            write(&[]);
+            for _ in 1..SETTLES {
+                assert!(revocations.look() == Seen::Same && revocations.list().len() == 2);
+            }
+            // Each change of what is lacking is waited for anew.
+            write(&[&other]);
+            for _ in 1..SETTLES {
+                assert!(revocations.look() == Seen::Same && holds(&revocations));
+            }
+            write(&[&other, ONE]);
+            assert_eq!(revocations.look(), Seen::Changed(2));
+        }
+        write(&[third]);
+        assert_eq!(revocations.look(), Seen::Changed(3));
+        assert!(holds(&revocations));
+        for _ in 2..SETTLES {
+            assert_eq!(revocations.look(), Seen::Same);
+        }
+        assert_eq!(revocations.look(), Seen::Changed(1));
         assert!(!holds(&revocations));
+    }
+
+    #[test]
+    fn a_reload_ends_no_revocation_at_once_unless_it_names_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("revoked");
+        std::fs::write(&path, ONE).unwrap();
+        let of = |path| config::Capability { revoked: path, ..Default::default() };
+        let before = Revocations::load(&of(Some(path.clone())), None).unwrap();
+        std::fs::write(&path, "").unwrap();
+        let after = Revocations::load(&of(Some(path.clone())), Some(&before)).unwrap();
+        for _ in 2..SETTLES {
+            assert!(after.look() == Seen::Same && holds(&after));
+        }
+        assert!(after.look() == Seen::Changed(0) && !holds(&after));
+        let another = folder.path().join("another");
+        std::fs::write(&another, "").unwrap();
+        for path in [None, Some(another)] {
+            assert!(!holds(&Revocations::load(&of(path), Some(&before)).unwrap()));
+        }
     }
 }

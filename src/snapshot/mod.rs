@@ -281,7 +281,7 @@ impl Snapshot {
             routes: Table::new(rules),
             clusters,
             identifier: identifier(config)?,
-            capability: Capabilities::load(config)?,
+            capability: Capabilities::load(config, before.map(|before| &before.capability))?,
             tenants,
             quotas: stages::quotas(config),
             costs: Costs::new(&config.limits.cost),

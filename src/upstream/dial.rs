@@ -1,6 +1,7 @@
 //! How a backend is reached: Pingora's connector dials TCP, TLS and Unix sockets for the gateway's own OAP/1
 //! client and for its probes.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use pingora_core::protocols::Stream;
 use pingora_core::protocols::tls::{ALPN, CustomALPN};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{CertKey, WrappedX509};
+use rustix::io::Errno;
 
 use super::client::{Dial, DialError};
 
@@ -90,6 +92,24 @@ pub fn peer(target: &Target, tls: Option<&Tls>, spoken: Spoken, connect: Duratio
     peer
 }
 
+/// Whether a connection could not be made for want of something of this process's or system's: descriptors, buffers,
+/// memory. That tells nothing of the backend.
+pub fn is_local(error: &pingora_core::Error) -> bool {
+    let mut cause = error.cause.as_deref();
+    while let Some(error) = cause {
+        if let Some(e) = error.downcast_ref::<io::Error>() {
+            let said = Errno::from_io_error(e);
+            return matches!(said, Some(Errno::NFILE | Errno::MFILE | Errno::NOBUFS | Errno::NOMEM));
+        }
+        // Pingora's own do not tell their cause by `source`.
+        cause = match error.downcast_ref::<Box<pingora_core::Error>>() {
+            Some(e) => e.cause.as_deref(),
+            None => error.downcast_ref::<pingora_core::Error>().and_then(|e| e.cause.as_deref()),
+        };
+    }
+    false
+}
+
 /// Dials one backend for the OAP/1 client.
 pub struct Dialer {
     connector: Arc<TransportConnector>,
@@ -114,8 +134,11 @@ impl Dial for Dialer {
     type Io = Io;
 
     async fn dial(&self) -> Result<Io, DialError> {
-        let stream =
-            self.connector.new_stream(&self.peer).await.map_err(|e| DialError::new(e.to_string()))?;
+        let failed = |e: Box<pingora_core::Error>| match is_local(&e) {
+            true => DialError::local(e.to_string()),
+            false => DialError::new(e.to_string()),
+        };
+        let stream = self.connector.new_stream(&self.peer).await.map_err(failed)?;
         if self.tls {
             // oap1 §6: TLS 1.3 with ALPN `ron/1`. Pingora's connector would also take 1.2, and no ALPN at all.
             let version =
@@ -129,5 +152,29 @@ impl Dial for Dialer {
             }
         }
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use pingora_core::{Error, ErrorType};
+
+    use super::*;
+
+    fn as_connecting_says_it(said: Errno) -> Box<Error> {
+        let system = Error::because(ErrorType::SocketError, "failed to create socket", io::Error::from(said));
+        Error::because(ErrorType::InternalError, "Fail to connect", system).more_context("to a backend")
+    }
+
+    #[test]
+    fn what_this_process_lacks_is_told_from_what_a_backend_does() {
+        for said in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(is_local(&as_connecting_says_it(said)), "{said}");
+        }
+        for said in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::TIMEDOUT, Errno::CONNRESET] {
+            assert!(!is_local(&as_connecting_says_it(said)), "{said}");
+        }
+        assert!(!is_local(&Error::explain(ErrorType::ConnectTimedout, "no answer")));
     }
 }

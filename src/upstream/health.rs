@@ -65,6 +65,11 @@ impl Health {
         self.next
     }
 
+    /// The probe that began at `began` has no result, because it could not be made: only sets the time of the next.
+    pub fn put_off(&mut self, policy: &Policy, began: Instant, now: Instant, rng: &mut fastrand::Rng) {
+        self.next = (began + jittered(policy.interval, rng)).max(now);
+    }
+
     /// Takes the result of the probe that began at `began`, and sets the time of the next: one interval after that,
     /// or `now` when the probe itself took longer.
     pub fn handle_result(
@@ -75,7 +80,7 @@ impl Health {
         now: Instant,
         rng: &mut fastrand::Rng,
     ) -> Option<Change> {
-        self.next = (began + jittered(policy.interval, rng)).max(now);
+        self.put_off(policy, began, now, rng);
         if passed == self.healthy {
             self.streak = 0;
             return None;
@@ -140,6 +145,20 @@ mod tests {
         {
             assert_eq!(health.handle_result(&POLICY, passed, now, now, &mut rng), want, "result {n}");
         }
+    }
+
+    #[test]
+    fn a_probe_that_could_not_be_made_is_no_result_and_is_made_again() {
+        let start = crate::clock::now();
+        let (mut health, mut rng) = (Health::new(start), fastrand::Rng::with_seed(1));
+        let fail = |health: &mut Health, rng: &mut _| health.handle_result(&POLICY, false, start, start, rng);
+        assert_eq!([fail(&mut health, &mut rng), fail(&mut health, &mut rng)], [None, None]);
+        for n in 1..=5 {
+            let began = health.next_probe();
+            health.put_off(&POLICY, began, began, &mut rng);
+            assert!(health.is_healthy() && health.next_probe() >= start + POLICY.interval * n * 9 / 10);
+        }
+        assert_eq!(fail(&mut health, &mut rng), Some(Change::Unhealthy), "what was counted before still is");
     }
 
     #[test]

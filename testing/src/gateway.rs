@@ -24,6 +24,7 @@ pub struct Builder {
     files: Vec<(String, String)>,
     secrets: Vec<String>,
     environment: Vec<(String, String)>,
+    descriptors: Option<(u32, u32)>,
 }
 
 /// A running gateway; it is killed when this is dropped.
@@ -62,6 +63,13 @@ impl Builder {
         self
     }
 
+    /// How many descriptors it may open: what it begins with, and what it may raise that to.
+    #[must_use]
+    pub fn descriptors(mut self, soft: u32, hard: u32) -> Self {
+        self.descriptors = Some((soft, hard));
+        self
+    }
+
     /// Starts the gateway and waits until it says that it is ready.
     pub async fn start(self) -> Gateway {
         let gateway = self.spawn();
@@ -94,7 +102,14 @@ impl Builder {
             std::fs::set_permissions(folder.path().join(name), owner_only).expect("its mode");
         }
         let path = path.to_str().expect("a path of text");
-        let process = Process::spawn(&self.program, &["run", "-c", path], &self.environment);
+        let process = match self.descriptors {
+            None => Process::spawn(&self.program, &["run", "-c", path], &self.environment),
+            Some((soft, hard)) => {
+                let limited = format!("ulimit -S -n {soft}; ulimit -H -n {hard}; exec \"$0\" \"$@\"");
+                let arguments = ["-c", &limited, &self.program, "run", "-c", path];
+                Process::spawn("/bin/sh", &arguments, &self.environment)
+            }
+        };
         Gateway { process, folder }
     }
 }
@@ -108,6 +123,7 @@ impl Gateway {
             files: Vec::new(),
             secrets: Vec::new(),
             environment: Vec::new(),
+            descriptors: None,
         }
     }
 

@@ -7,7 +7,8 @@ use gateway_testing::backend::{Backend, Script};
 use gateway_testing::client::{Answer, Http1, Request};
 use gateway_testing::conf::{self, Conf};
 use gateway_testing::origin::Origin;
-use gateway_testing::{Gateway, pattern};
+use gateway_testing::process::Line;
+use gateway_testing::{Gateway, PATIENCE, pattern};
 
 use crate::BINARY;
 use crate::both::Version;
@@ -527,9 +528,44 @@ async fn a_revocation_ends_everything_attenuated_by_reload_at_once_and_by_watchi
     assert!(all(&ask(&other).await, 401));
     assert_eq!(gateway.reload(&conf.yaml()).await.status, 422);
     assert!(all(&ask(&other).await, 401));
+    // What is missing may not be written yet, also when a reload comes in between.
     revoked("");
     assert_eq!(gateway.reload(&conf.yaml()).await.status, 200);
+    assert!(all(&ask(&other).await, 401));
+    gateway.log_line(|line| line["event"] == "revocations_read" && line["revoked"] == 0).await;
     assert!(all(&ask(&other).await, 200));
+}
+
+#[tokio::test]
+async fn a_list_that_is_rewritten_in_place_revokes_throughout() {
+    let behind = Behind::new();
+    let gateway = start(&behind.conf(", capability: required")).await;
+    let path = gateway.folder().join("revoked");
+    let [lasting, passing] = [mint(&gateway, ""), mint(&gateway, "")];
+    let lines = [&lasting, &passing].map(|token| format!("{}\n", identifier(&gateway, token)));
+    std::fs::write(&path, &lines[0]).unwrap();
+    gateway.log_line(|line| line["event"] == "revocations_read" && line["revoked"] == 1).await;
+    let status = async |token: &str| {
+        let request = with(Request::get("/oap/bytes/2"), token);
+        Version::Http1.ask(&gateway, &request).await.status
+    };
+    // Emptied, and then filled with another line first, as programs do it that take their time.
+    std::fs::write(&path, "").unwrap();
+    let from = gateway.log().len();
+    std::fs::write(&path, &lines[1]).unwrap();
+    let read = |count: u64| {
+        move |line: &Line| {
+            (line.json["event"] == "revocations_read" && line.json["revoked"] == count).then_some(())
+        }
+    };
+    assert!(gateway.process().wait_for_line_from(from, PATIENCE, read(2)).await.is_some());
+    std::fs::write(&path, lines.concat()).unwrap();
+    assert_eq!((status(&lasting).await, status(&passing).await), (401, 401));
+    let from = gateway.log().len();
+    // What is taken off for good holds again.
+    std::fs::write(&path, &lines[0]).unwrap();
+    assert!(gateway.process().wait_for_line_from(from, PATIENCE, read(1)).await.is_some());
+    assert_eq!((status(&lasting).await, status(&passing).await), (401, 200));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use gateway_testing::backend::{Backend, Script};
 use gateway_testing::client::{Http1, Http2, Request};
 use gateway_testing::conf::{self, Conf};
+use gateway_testing::origin::Origin;
+use gateway_testing::process::Line;
 use gateway_testing::{Gateway, PATIENCE};
 
 use crate::BINARY;
@@ -127,5 +129,123 @@ async fn many_clients_connect_at_once_over_either_version() {
     }
     while let Some(done) = all.join_next().await {
         done.unwrap();
+    }
+}
+
+/// Waits until each of these has been checked so often, and each time without a descriptor for it.
+async fn checked_in_vain(gateway: &Gateway, backends: &[&str], times: usize) {
+    let in_vain = |line: &Line, backend: &str| {
+        let message = line.json["message"].as_str().unwrap_or_default();
+        message.contains(&format!("check of {backend}: false")) && message.contains("Too many open files")
+    };
+    let mut counts = vec![0; backends.len()];
+    let all = gateway.process().wait_for_line(PATIENCE, |line| {
+        backends.iter().zip(&mut counts).for_each(|(at, count)| *count += usize::from(in_vain(line, at)));
+        counts.iter().all(|count| *count >= times).then_some(())
+    });
+    assert!(all.await.is_some(), "{}", gateway.log_text());
+}
+
+#[tokio::test]
+async fn a_gateway_without_descriptors_blames_no_backend() {
+    let backend = Backend::oap().script(|_| Script::whole(200, &[], "ok")).start();
+    let origin = Origin::http1(1);
+    let (oap, plain) = (backend.address().to_string(), origin.address().to_string());
+    let config = conf::minimal()
+        .oap_cluster("app", &backend.address())
+        .http1_cluster("plain", &origin.address().into())
+        .oap_cluster("fresh", &backend.address())
+        .proxy_route_with("fresh", "/fresh/", "fresh", ", shed: never")
+        .proxy_route_with("plain", "/plain/", "plain", ", shed: never")
+        .proxy_route_with("app", "/", "app", ", shed: never")
+        .set("clusters.app.health", "{ interval: 50ms, unhealthy: 2 }")
+        .set("clusters.plain.health", "{ interval: 50ms, unhealthy: 2 }")
+        .set("clusters.fresh.health.interval", "1h")
+        .set("clusters.fresh.ejection", "{ consecutive_failures: 1, share: 100% }")
+        .set("clusters.plain.ejection", "{ consecutive_failures: 1, share: 100% }")
+        .set("log.level", "debug");
+    let gateway = Gateway::builder(BINARY).config(config.yaml()).descriptors(120, 120).start().await;
+    let mut client = open(&gateway).await;
+    // Operators may take every descriptor that is left.
+    let mut held = Vec::new();
+    for _ in 0..120 {
+        held.push(Http1::connect(gateway.address("admin")).await);
+    }
+    checked_in_vain(&gateway, &[&oap, &plain], 5).await;
+    // What needs no further connection goes on.
+    client.request(&Request::get("/x")).await.expect(200, b"ok");
+    // In this order: the pipeline closes the connection, which gives a descriptor back.
+    for path in ["/fresh/x", "/plain/x"] {
+        let answer = client.request(&Request::get(path)).await;
+        assert_eq!((answer.status, answer.reason().as_str()), (503, "degraded"), "{path}");
+        assert!(answer.field("retry-after").is_some(), "{path}");
+        let line = gateway.access_line(answer.field("x-corr-id").unwrap()).await;
+        assert!(line["detail"].as_str().unwrap().contains("Too many open files"), "{line}");
+    }
+    drop(held);
+    gateway.metric_becomes("upstream_health", |healthy| healthy == 2.0).await;
+    let log = gateway.log_text();
+    assert!(!log.contains("is unhealthy") && !log.contains("is ejected"), "{log}");
+    let told = format!("{plain} cannot be checked");
+    assert_eq!(log.matches(&told).count(), 1, "once, and not again and again");
+    let mut client = open(&gateway).await;
+    assert_eq!(client.request(&Request::get("/fresh/x")).await.status, 200);
+    assert_eq!(client.request(&Request::get("/plain/x")).await.status, 404, "it is the service's own");
+}
+
+#[tokio::test]
+async fn clients_do_not_get_the_descriptors_that_backends_and_operators_need() {
+    let backend = Backend::oap().script(|_| Script::whole(200, &[], "ok")).start();
+    let origin = Origin::http1(1);
+    let (oap, plain) = (backend.address().to_string(), origin.address().to_string());
+    let config = conf::minimal()
+        .oap_cluster("app", &backend.address())
+        .http1_cluster("plain", &origin.address().into())
+        .proxy_route_with("plain", "/plain/", "plain", ", shed: never")
+        .proxy_route_with("app", "/", "app", ", shed: never")
+        .set("clusters.app.health", "{ interval: 50ms, unhealthy: 2 }")
+        .set("clusters.plain.health", "{ interval: 50ms, unhealthy: 2 }")
+        .set("limits.per_address.connections", "none")
+        .set("log.level", "debug");
+    // It takes what it may have.
+    let gateway = Gateway::builder(BINARY).config(config.yaml()).descriptors(80, 120).start().await;
+    let says_so =
+        |text: &str| text.contains("10000 are more than the 120 descriptors") && text.contains("88");
+    gateway
+        .log_line(|line| {
+            line["event"] == "few_descriptors" && says_so(line["message"].as_str().unwrap_or_default())
+        })
+        .await;
+    let mut client = open(&gateway).await;
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(Http1::connect(gateway.address("public")).await);
+    }
+    gateway.metric_becomes("rejected_total{reason=\"connections\"}", |n| n >= 112.0).await;
+    assert!(is_refused(&gateway).await);
+    let checked = |line: &Line, at: &str| {
+        line.json["message"].as_str().is_some_and(|message| message.contains(&format!("check of {at}: true")))
+    };
+    let from = gateway.log().len();
+    for at in [&oap, &plain] {
+        let mut checks = 0;
+        let often = gateway.process().wait_for_line_from(from, PATIENCE, |line| {
+            checks += u32::from(checked(line, at));
+            (checks >= 5).then_some(())
+        });
+        assert!(often.await.is_some(), "{}", gateway.log_text());
+    }
+    client.request(&Request::get("/x")).await.expect(200, b"ok");
+    assert_eq!(client.request(&Request::get("/plain/x")).await.status, 404, "it is the service's own");
+    for (connections, warns) in [("88", false), ("10000", true)] {
+        let answer = gateway.reload(&config.clone().set("limits.connections", connections).yaml()).await;
+        let warnings = answer.json()["warnings"].to_string();
+        assert_eq!((answer.status, says_so(&warnings)), (200, warns), "{warnings}");
+    }
+    assert!(!gateway.log_text().contains("Too many open files"), "{}", gateway.log_text());
+    drop(held);
+    let began = tokio::time::Instant::now();
+    while is_refused(&gateway).await {
+        assert!(began.elapsed() < PATIENCE);
     }
 }

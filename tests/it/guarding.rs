@@ -229,6 +229,7 @@ const PRIORITY: u8 = 2;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 /// A stream that no case uses.
 const ANOTHER: u32 = 99_999;
 const GOAWAY: u8 = 7;
@@ -341,6 +342,49 @@ async fn of_too_many_unfinished_heads_the_oldest_is_cut() {
         served += u32::from(answer.status == 200);
     }
     assert_eq!(served, 1);
+}
+
+#[tokio::test]
+async fn unfinished_heads_of_http_2_count_twice_and_the_oldest_goes_with_its_connection() {
+    let backend = Backend::oap().start();
+    let config = app(&backend).set("limits.request.heads_total", "128KiB");
+    let gateway = Gateway::start(BINARY, &config.yaml()).await;
+    // A GET with a field of 25,000 bytes, in two frames.
+    let get = [0x82, 0x86, 0x84, 0x01, 0x01, b'a', 0x00, 0x01, b'x', 0x7f, 0xa9, 0xc2, 0x01];
+    let block = [get.as_slice(), &[b'y'; 25_000]].concat();
+    let (first, second) = block.split_at(16 << 10);
+    let start =
+        [http2::PREFACE, &http2::frame(SETTINGS, 0, 0, &[]), &http2::frame(PING, 0, 0, &[0; 8])].concat();
+    let head = [http2::frame(HEADERS, 1, 1, first), http2::frame(CONTINUATION, 4, 1, second)].concat();
+    let (begin, end) = head.split_at(head.len() - 1);
+    assert!(begin.len() * 2 * 2 < 128 << 10 && begin.len() * 2 * 3 > 128 << 10);
+    let served = |kind, stream| kind == HEADERS && stream == 1;
+    let mut clients = Vec::new();
+    for cut in [0.0, 0.0, 1.0, 2.0] {
+        let mut client = Frames::connect(&gateway).await;
+        let (soon, then) = begin.split_at(12);
+        client.0.write_all(&[&start, soon].concat()).await.unwrap();
+        // With the PING the first bytes of the head have come: it is the youngest.
+        assert!(client.until("an answer to its PING", |kind, _| kind == PING).await);
+        client.0.write_all(then).await.unwrap();
+        clients.push(client);
+        // The oldest goes while it waits, and nothing comes of it.
+        gateway.metric_becomes("http2_cut_total{reason=\"slow\"}", |n| n == cut).await;
+    }
+    let mut fates = Vec::new();
+    for mut client in clients {
+        // Who is cut may be closed before all is sent.
+        let _ = client.0.write_all(end).await;
+        fates.push(client.until("its end", served).await);
+    }
+    assert_eq!(fates, [false, false, true, true]);
+    // What has ended has given its room back.
+    for _ in 0..3 {
+        let mut client = Frames::connect(&gateway).await;
+        client.0.write_all(&[start.as_slice(), &head].concat()).await.unwrap();
+        assert!(client.until("its end", served).await);
+    }
+    assert_eq!(gateway.metric("http2_cut_total").await, 2.0);
 }
 
 #[tokio::test]

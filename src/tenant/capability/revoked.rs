@@ -58,6 +58,18 @@ impl Revoked {
         self.0.contains(identifier)
     }
 
+    /// Whether all that is on `other` is on this one too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.is_subset(&self.0)
+    }
+
+    /// What is on either list; `None` if that is more than twice [`MAX_REVOKED`].
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        let both: HashSet<_> = self.0.union(&other.0).take(2 * MAX_REVOKED + 1).copied().collect();
+        (both.len() <= 2 * MAX_REVOKED).then_some(Self(both))
+    }
+
     /// How many are on the list.
     pub fn len(&self) -> usize {
         self.0.len()

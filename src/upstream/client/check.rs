@@ -14,14 +14,37 @@ use super::wire::Wire;
 use crate::bhttp::encode_request_head;
 use crate::oap::{Client, ClientConfig, Incoming, StartRequest, StreamId};
 
+/// Why a check did not pass, in words for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckError {
+    /// The backend is not well.
+    #[error("{0}")]
+    Unwell(String),
+    /// This process lacks what a connection needs: the backend has not been asked.
+    #[error("{0}")]
+    Local(String),
+}
+
+impl From<String> for CheckError {
+    fn from(why: String) -> Self {
+        Self::Unwell(why)
+    }
+}
+
+impl From<OpenError> for CheckError {
+    fn from(e: OpenError) -> Self {
+        if e.is_local() { Self::Local(e.to_string()) } else { Self::Unwell(e.to_string()) }
+    }
+}
+
 /// Checks a backend on a connection of its own, which is closed after it: HELLO, and with `path` a GET whose answer must
 /// be whole and below 400. Dial and HELLO are bounded by the policy, all of it by the caller.
 ///
 /// # Errors
-/// Why the backend is not well, in words for the log.
-pub async fn check<D: Dial>(dial: &D, policy: &PoolPolicy, path: Option<&str>) -> Result<(), String> {
-    let dialled = timeout(policy.connect, dial.dial()).await.map_err(|_| OpenError::Timeout.to_string())?;
-    let io = dialled.map_err(|e| OpenError::Connect(e).to_string())?;
+/// A [`CheckError`].
+pub async fn check<D: Dial>(dial: &D, policy: &PoolPolicy, path: Option<&str>) -> Result<(), CheckError> {
+    let dialled = timeout(policy.connect, dial.dial()).await.map_err(|_| OpenError::Timeout)?;
+    let io = dialled.map_err(OpenError::Connect)?;
     let mut wire = Wire::new(io, policy.write);
     let mut core = Client::new(&ClientConfig { user_agent: policy.user_agent.clone(), window: None });
     let greeted = timeout(policy.hello, greet(&mut wire, &mut core)).await.unwrap_or_else(|_| Err(late()));
@@ -33,7 +56,7 @@ pub async fn check<D: Dial>(dial: &D, policy: &PoolPolicy, path: Option<&str>) -
         .map_err(|e| format!("health.path: {e}"))?;
     let start = StartRequest { head: &head, capability: &[], tenant_id: 0, is_head: false };
     let stream = core.open(start, &mut Bytes::new(), true).map_err(|e| e.to_string())?;
-    poll_fn(|cx| poll_answer(cx, &mut wire, &mut core, stream)).await
+    Ok(poll_fn(|cx| poll_answer(cx, &mut wire, &mut core, stream)).await?)
 }
 
 /// Moves bytes until the answer is whole.

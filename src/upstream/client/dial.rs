@@ -21,13 +21,21 @@ pub trait Dial: Send + Sync + 'static {
 
 /// Why a dial failed. Cheap to clone: all who waited for the dial are told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct DialError(Arc<str>);
+#[error("{reason}")]
+pub struct DialError {
+    reason: Arc<str>,
+    local: bool,
+}
 
 impl DialError {
     /// An error that reads as `reason`.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self(Arc::from(reason.into()))
+        Self { reason: Arc::from(reason.into()), local: false }
+    }
+
+    /// The same, when this process lacks what a connection needs, a descriptor say: it tells nothing of the backend.
+    pub fn local(reason: impl Into<String>) -> Self {
+        Self { local: true, ..Self::new(reason) }
     }
 }
 
@@ -52,4 +60,11 @@ pub enum OpenError {
     /// The pool was closed.
     #[error("the pool is closed")]
     Closed,
+}
+
+impl OpenError {
+    /// Whether this process lacks what a connection needs: the backend has not been asked.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Connect(DialError { local: true, .. }))
+    }
 }

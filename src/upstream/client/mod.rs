@@ -39,7 +39,7 @@ mod stream;
 mod wire;
 mod worker;
 
-pub use check::check;
+pub use check::{CheckError, check};
 pub use dial::{Dial, DialError, OpenError};
 pub use observe::{Kind, Observer, Unobserved};
 pub use policy::{Mode, PoolPolicy};

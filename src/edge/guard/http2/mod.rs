@@ -14,8 +14,9 @@
 //! | bytes of a header block · its CONTINUATION frames | `head` · [`CONTINUATIONS`] |
 //! | bytes of a frame | [`MAX_FRAME`] |
 //!
-//! It tells too since when a head, or a frame that is not DATA, has been unfinished. It copies nothing and judges no
-//! HTTP/2 beyond that: the library behind it does, and answers with GOAWAY where one is due.
+//! It tells too since when a head, or a frame that is not DATA, has been unfinished, and how long it is by now: so much is
+//! held behind the guard. It copies nothing and judges no HTTP/2 beyond that: the library behind it does, and answers with
+//! GOAWAY where one is due.
 
 mod bucket;
 mod flood;
@@ -84,6 +85,8 @@ pub struct Guard {
     at: At,
     /// When what is unfinished began.
     since: Option<Instant>,
+    /// Bytes of it, as far as it has come.
+    unfinished: usize,
     /// Whether the client has said its SETTINGS.
     greeted: bool,
     block: Option<Block>,
@@ -142,6 +145,7 @@ impl Guard {
             policy,
             at: At::Preface(0),
             since: None,
+            unfinished: 0,
             greeted: false,
             block: None,
             rates: Rates::default(),
@@ -162,6 +166,7 @@ impl Guard {
         let mut rest = input;
         while !rest.is_empty() {
             let taken = self.take(rest, now).inspect_err(|flood| self.cut = Some(*flood))?;
+            self.unfinished = self.since.map_or(0, |_| self.unfinished.saturating_add(taken));
             rest = rest.get(taken..).unwrap_or_default();
         }
         Ok(())
@@ -177,6 +182,11 @@ impl Guard {
     /// minimum rate instead.
     pub fn head_deadline(&self) -> Option<Instant> {
         self.since?.checked_add(self.policy.head_timeout)
+    }
+
+    /// When what is unfinished began, and its bytes so far: those of all the frames of a header block.
+    pub fn unfinished(&self) -> Option<(Instant, usize)> {
+        Some((self.since?, self.unfinished))
     }
 
     fn take(&mut self, rest: &[u8], now: Instant) -> Result<usize, Flood> {

@@ -65,6 +65,32 @@ fn after_a_flood_nothing_passes() {
 }
 
 #[test]
+fn what_is_unfinished_is_measured_from_its_first_byte_to_its_last() {
+    let (start, mut guard) = (Instant::now(), started(Policy::default()));
+    let mut after = |bytes: &[u8], seconds| {
+        guard.feed(bytes, start + Duration::from_secs(seconds)).unwrap();
+        guard.unfinished().map(|(since, bytes)| ((since - start).as_secs(), bytes))
+    };
+    let block = |kind, flags| frame(kind, flags, 1, &[0; 100]);
+    assert_eq!(after(&[], 1), None);
+    assert_eq!(after(&block(HEADERS, END_HEADERS), 2), None);
+    assert_eq!(after(&block(HEADERS, 0)[..1], 3), Some((3, 1)));
+    assert_eq!(after(&block(HEADERS, 0)[1..], 4), Some((3, 109)));
+    assert_eq!(after(&block(CONTINUATION, 0)[..60], 5), Some((3, 169)));
+    assert_eq!(after(&block(CONTINUATION, 0)[60..], 6), Some((3, 218)));
+    // One that begins in the read that ends the one before is another.
+    let next = [block(CONTINUATION, END_HEADERS), frame(HEADERS, 0, 3, &[0; 50])].concat();
+    assert_eq!(after(&next, 7), Some((7, 59)));
+    assert_eq!(after(&frame(CONTINUATION, END_HEADERS, 3, &[]), 8), None);
+    // Of other frames too, but not of DATA, whose bytes are those of a body.
+    assert_eq!(after(&frame(PING, 0, 0, &[0; 8])[..16], 9), Some((9, 16)));
+    assert_eq!(after(&[0], 10), None);
+    assert_eq!(after(&frame(0, 0, 1, &[0; 100])[..8], 11), Some((11, 8)));
+    assert_eq!(after(&frame(0, 0, 1, &[0; 100])[8..50], 12), None);
+    assert_eq!(after(&frame(0, 0, 1, &[0; 100])[50..], 13), None);
+}
+
+#[test]
 fn what_comes_at_the_rate_passes_for_ever() {
     let (mut guard, start) = (started(Policy::default()), Instant::now());
     let second: Vec<u8> =

@@ -7,7 +7,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::backend::{Said, Speaks};
 use super::*;
-use crate::upstream::client::check;
+use crate::upstream::client::{CheckError, check};
+
+fn unwell(why: &str) -> Result<(), CheckError> {
+    Err(CheckError::Unwell(why.to_owned()))
+}
 
 fn impatient() -> PoolPolicy {
     PoolPolicy {
@@ -33,7 +37,7 @@ async fn without_a_path_hello_is_enough_and_the_connection_is_closed() {
 
 #[tokio::test]
 async fn with_a_path_the_answer_decides() {
-    let no = |why: &str| Err(why.to_owned());
+    let no = unwell;
     for (status, want) in [
         (200, Ok(())),
         (204, Ok(())),
@@ -84,7 +88,7 @@ async fn half_an_answer_is_none() {
         drop(connection);
     };
     let (checked, ()) = tokio::join!(check(&dialer, &policy, Some("/")), serving);
-    assert_eq!(checked, Err(String::from("closed before its answer was whole")));
+    assert_eq!(checked, unwell("closed before its answer was whole"));
 }
 
 #[tokio::test]
@@ -92,7 +96,7 @@ async fn what_cannot_be_reached_or_does_not_greet_is_not_well() {
     let policy = PoolPolicy::default();
     let (dialer, mut backend) = backend::backend(Speaks::multiplexed(64));
     backend.dials.refused.store(true, Ordering::SeqCst);
-    assert_eq!(check(&dialer, &policy, None).await, Err(String::from("connect: refused")));
+    assert_eq!(check(&dialer, &policy, None).await, unwell("connect: refused"));
     backend.dials.refused.store(false, Ordering::SeqCst);
     for words in [&b""[..], b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"] {
         let babbling = async {
@@ -101,7 +105,7 @@ async fn what_cannot_be_reached_or_does_not_greet_is_not_well() {
             io.write_all(words).await.unwrap();
         };
         let (checked, ()) = tokio::join!(check(&dialer, &policy, None), babbling);
-        assert!(checked.unwrap_err().starts_with("hello: "));
+        assert!(checked.unwrap_err().to_string().starts_with("hello: "));
     }
 }
 
@@ -110,12 +114,12 @@ async fn dial_and_hello_have_their_own_bounds() {
     let (dialer, mut backend) = backend::backend(Speaks::multiplexed(64));
     backend.dials.held.store(true, Ordering::SeqCst);
     let begun = tokio::time::Instant::now();
-    assert_eq!(check(&dialer, &impatient(), None).await, Err(String::from("connect: no answer in time")));
+    assert_eq!(check(&dialer, &impatient(), None).await, unwell("connect: no answer in time"));
     assert_eq!(begun.elapsed().as_millis(), 300);
     backend.dials.held.store(false, Ordering::SeqCst);
     let policy = impatient();
     let (checked, silent) = tokio::join!(check(&dialer, &policy, None), backend.raw());
-    assert!(checked.unwrap_err().starts_with("hello: "));
+    assert!(checked.unwrap_err().to_string().starts_with("hello: "));
     assert_eq!(begun.elapsed().as_millis(), 1000);
     drop(silent);
 }
