@@ -22,6 +22,8 @@ impl Drr {
             cluster: self.clusters.find_or_insert(claim.cluster),
         };
         self.clusters.records[owner.cluster].bound = claim.cluster_in_flight;
+        self.tenants.records[owner.tenant].lanes.open(claim.cluster);
+        self.principals.records[owner.principal].lanes.open(claim.cluster);
         if self.tenants.records[owner.tenant].policy != claim.policy {
             self.adopt_tenant(owner.tenant, claim);
         }
@@ -47,7 +49,7 @@ impl Drr {
             *counted = weight;
         }
         self.unpark_principals_of(id);
-        self.unpark(id);
+        self.unpark_flows_of(id);
     }
 
     pub(super) fn flows_of(&mut self, tenant: Id<Tenant>) -> Vec<Id<Flow>> {
@@ -276,7 +278,6 @@ impl Drr {
         }
         self.heaviest.update(&mut self.tenants.records, tenant);
         if self.tenants.records[tenant].queued == 0 {
-            self.unpark(tenant);
             self.cease_to_wait(tenant, now);
         } else {
             self.tenants.records[tenant].sparse &= self.tenants.records[tenant].deficit > 0;
@@ -297,6 +298,7 @@ impl Drr {
     }
 
     fn close_flow(&mut self, id: Id<Flow>) {
+        self.unpark(id);
         self.unplace(id);
         let Flow { tenant, cluster, weight, .. } = &self.flows[id];
         let (tenant, cluster, weight) = (*tenant, *cluster, *weight);

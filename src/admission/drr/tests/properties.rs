@@ -15,7 +15,7 @@ use crate::admission::policy::{Bound, Claim, Policy, TenantPolicy};
 /// Something that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    Enter { tenant: u64, principal: u64, cluster: u64, declared: u64 },
+    Enter { tenant: u64, principal: u64, cluster: u64, declared: u64, streams: bool },
     Release { which: prop::sample::Index, bytes: u64 },
     Leave(prop::sample::Index),
     Pass(u64),
@@ -26,8 +26,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let bytes = prop_oneof![Just(0), 0_u64..2 << 20];
     prop_oneof![
-        8 => (0_u64..6, 0_u64..3, 0_u64..3, bytes.clone())
-            .prop_map(|(tenant, principal, cluster, declared)| Step::Enter { tenant, principal, cluster, declared }),
+        8 => (0_u64..6, 0_u64..3, 0_u64..3, bytes.clone(), prop::bool::weighted(0.2)).prop_map(
+            |(tenant, principal, cluster, declared, streams)| {
+                Step::Enter { tenant, principal, cluster, declared, streams }
+            },
+        ),
         6 => (any::<prop::sample::Index>(), bytes).prop_map(|(which, bytes)| Step::Release { which, bytes }),
         1 => any::<prop::sample::Index>().prop_map(Step::Leave),
         // Milliseconds: most requests turn over fast, some do not.
@@ -82,7 +85,7 @@ struct Run {
 impl Run {
     fn take(&mut self, step: Step) {
         match step {
-            Step::Enter { tenant, principal, cluster, declared } => {
+            Step::Enter { tenant, principal, cluster, declared, streams } => {
                 let tenant = if self.bounds.policy.only_tenant { 0 } else { tenant };
                 let claim = Claim {
                     tenant,
@@ -92,7 +95,7 @@ impl Run {
                     cluster_in_flight: self.bounds.cluster,
                     declared,
                     route_weight: NonZeroU32::MIN,
-                    streams: false,
+                    streams,
                 };
                 self.next_token += 1;
                 match self.drr.enter(&claim, self.next_token, self.now) {
