@@ -468,6 +468,46 @@ async fn a_burst_to_a_cluster_that_stalls_leaves_places_for_the_others() {
 }
 
 #[tokio::test]
+async fn a_reload_that_raises_a_bound_serves_those_that_wait_at_once() {
+    for way in WAYS {
+        let name = way.trim_start_matches('/');
+        for (key, value, version) in [
+            ("tenants.anonymous", "{ in_flight: N }", Version::Http1),
+            ("tenants.anonymous", "{ principal: { in_flight: N } }", Version::Http2),
+            (&*format!("clusters.{name}.in_flight"), "N", Version::Http1),
+        ] {
+            let what = format!("{way} {key} {value}");
+            let behind = Behind::new();
+            let gate = Gate::default();
+            behind.oap.set_script(move |_| Script::new().wait(&gate).answer(200, &[], "slow"));
+            let conf = |most: u32| {
+                let conf = behind.conf("").set("admission.wait", "60s").set("limits.request.timeout", "60s");
+                conf.set(key, value.replace('N', &most.to_string())).yaml()
+            };
+            let gateway = Gateway::start(BINARY, &conf(1)).await;
+            let _slow = burst(&gateway, version, &slow(way), Clients::One, 6);
+            let depth = "gateway_drr_queue_depth{tenant=\"anonymous\"}";
+            let held = format!("inflight_requests{{route=\"{name}\"}}");
+            let becomes = async |most: f64| {
+                gateway.metric_becomes(&held, |held| held == most).await;
+                gateway.metric_becomes(depth, |waiting| waiting == 6.0 - most).await;
+            };
+            becomes(1.0).await;
+            for most in [3, 5] {
+                assert_eq!(gateway.reload(&conf(most)).await.status, 200, "{what}");
+                becomes(most.into()).await;
+            }
+            // Lowered, it takes nothing back, and gives nothing.
+            assert_eq!(gateway.reload(&conf(2)).await.status, 200, "{what}");
+            becomes(5.0).await;
+            let _more = burst(&gateway, version, &slow(way), Clients::One, 1);
+            gateway.metric_becomes(depth, |waiting| waiting == 2.0).await;
+            assert_eq!(counted(&gateway, &held).await, 5.0, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_small_body_takes_no_place_while_it_arrives() {
     for way in WAYS {
         let behind = Behind::new();

@@ -39,7 +39,7 @@ use record::{Cluster, Flow, Principal, Subflow, Tenant, Waiter};
 use table::Table;
 
 use super::busy::{Busy, Why};
-use super::policy::{Claim, Policy};
+use super::policy::{Claim, Generation, Policy};
 
 /// Tenants, and principals, that are remembered though they have nothing here: their history and their debt. A history
 /// lost is one that has to be made again; a debt is gone after a second in any case.
@@ -171,17 +171,16 @@ impl Drr {
         drr
     }
 
-    /// A new generation's policy. Deficits, histories and those that wait stay.
+    /// Another generation is in force, for those that wait too: whom it gives more gets it now. Deficits, histories and
+    /// those that wait stay.
     // http.md §7: a lowered in-flight gives no permit until below.
-    pub fn configure(&mut self, policy: Policy, now: Instant) {
-        if policy == self.policy {
-            return;
-        }
+    pub fn configure(&mut self, generation: &Generation, now: Instant) {
         let now = self.begin_call(now);
         for flow in self.flows.ids() {
             self.unplace(flow);
         }
-        self.adopt(policy);
+        self.adopt(generation.policy);
+        self.adopt_bounds(generation);
         for tenant in self.heaviest.iter().collect::<Vec<_>>() {
             self.unpark_principals_of(tenant);
             self.unpark_flows_of(tenant);

@@ -19,7 +19,9 @@ use crate::admission::policy::{Bound, TenantPolicy};
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
     pub(super) key: u64,
+    /// Of the latest generation that was heard of.
     pub(super) policy: TenantPolicy,
+    pub(super) generation: u64,
     /// Its requests: those that hold a slot, those that wait, and one that has just come. 0: at rest.
     pub(super) uses: u32,
     pub(super) lanes: Lanes,
@@ -68,7 +70,9 @@ pub(super) struct Principal {
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     key: u64,
+    /// Of the latest generation that was heard of.
     pub(super) bound: Bound,
+    pub(super) generation: u64,
     pub(super) uses: u32,
     pub(super) hold: Hold,
     pub(super) queued: u32,

@@ -35,7 +35,20 @@ pub fn no_slot_is_free_while_one_waits_that_may_have_it(drr: &Drr, now: Instant)
     }
 }
 
-pub fn bounds_hold(drr: &Drr, now: Instant) {
+/// What each tenant and each cluster holds.
+pub type Held = (BTreeMap<u64, u32>, BTreeMap<u64, u32>);
+
+pub fn held(drr: &Drr) -> Held {
+    let tenants = drr.tenants.records.ids().into_iter().map(|id| &drr.tenants.records[id]);
+    let clusters = drr.clusters.records.ids().into_iter().map(|id| &drr.clusters.records[id]);
+    (
+        tenants.map(|tenant| (tenant.key, tenant.lanes.held())).collect(),
+        clusters.map(|cluster| (cluster.key(), cluster.hold.held())).collect(),
+    )
+}
+
+/// `before`: what was held before a step. A lowered bound takes nothing back.
+pub fn bounds_hold(drr: &Drr, before: &Held, now: Instant) {
     let now = nanos(now - drr.epoch);
     let waiting = waiting(drr);
     assert!(waiting.iter().all(|(_, entered)| now - entered < drr.wait));
@@ -43,14 +56,16 @@ pub fn bounds_hold(drr: &Drr, now: Instant) {
     for id in drr.tenants.records.ids() {
         let tenant = &drr.tenants.records[id];
         let all = drr.policy.in_flight.get();
-        assert!(tenant.lanes.held() <= tenant.policy.in_flight.of(all));
+        let before = before.0.get(&tenant.key).copied().unwrap_or_default();
+        assert!(tenant.lanes.held() <= tenant.policy.in_flight.of(all).max(before));
         assert!(tenant.queued <= tenant.policy.queue);
         let most = i64::try_from(drr.largest * 4).unwrap();
         assert!(tenant.deficit >= -most, "a debt of {}", tenant.deficit);
     }
     for id in drr.clusters.records.ids() {
         let cluster = &drr.clusters.records[id];
-        assert!(cluster.hold.held() <= cluster.bound.of(drr.policy.in_flight.get()));
+        let before = before.1.get(&cluster.key()).copied().unwrap_or_default();
+        assert!(cluster.hold.held() <= cluster.bound.of(drr.policy.in_flight.get()).max(before));
     }
 }
 

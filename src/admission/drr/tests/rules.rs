@@ -7,12 +7,13 @@ use super::check;
 use super::sim::{policy, slots};
 use crate::admission::busy::{Busy, Why};
 use crate::admission::drr::{Drr, Entered, Grant, Outcome, WaiterId};
-use crate::admission::policy::{Bound, Claim, Policy, TenantPolicy};
+use crate::admission::policy::{Bound, Claim, Generation, Policy, TenantPolicy};
 
 const MS: Duration = Duration::from_millis(1);
 
 fn claim(tenant: u64) -> Claim {
     Claim {
+        generation: 0,
         tenant,
         policy: TenantPolicy::default(),
         principal: 0,
@@ -476,13 +477,68 @@ fn the_wait_of_one_that_stands_aside_says_nothing_of_the_others() {
 fn a_lowered_in_flight_gives_no_slot_until_below() {
     let mut scene = Scene::new(Policy { only_tenant: true, ..policy(8) });
     scene.enter(claim(0), 10);
-    scene.drr.configure(Policy { only_tenant: true, ..policy(3) }, scene.now);
+    let policy = Policy { only_tenant: true, ..policy(3) };
+    scene.drr.configure(&Generation { policy, ..Generation::default() }, scene.now);
     for held in (3..8).rev() {
         scene.release(0);
         assert_eq!(scene.holds(0), held);
     }
     scene.release(0);
     assert_eq!((scene.holds(0), scene.waits(0)), (3, 1));
+}
+
+/// A generation with other bounds of a tenant, its principals, and their cluster.
+fn generation(number: u64, policy: Policy, of: TenantPolicy, cluster: Bound) -> Generation {
+    Generation { number, policy, tenants: [(0, of)].into(), clusters: [(0, cluster)].into() }
+}
+
+#[test]
+fn those_that_wait_go_by_another_generations_bounds_at_once() {
+    let auto = TenantPolicy::default();
+    let bound = |n| Bound::Slots(slots(n));
+    let of_tenant = |n| (TenantPolicy { in_flight: bound(n), ..auto }, Bound::Auto);
+    let of_principal = |n| (TenantPolicy { principal_in_flight: bound(n), ..auto }, Bound::Auto);
+    let of_cluster = |n| (auto, bound(n));
+    let bounds: [&dyn Fn(u32) -> (TenantPolicy, Bound); 3] = [&of_tenant, &of_principal, &of_cluster];
+    for (n, bound) in bounds.into_iter().enumerate() {
+        for (only_tenant, only_cluster) in [(true, true), (false, false)] {
+            let policy = Policy { only_tenant, only_cluster, ..policy(16) };
+            let (of, cluster) = bound(2);
+            let claim = Claim { generation: 1, policy: of, cluster_in_flight: cluster, ..claim(0) };
+            let mut scene = Scene::new(policy);
+            scene.enter(claim, 8);
+            assert_eq!((scene.holds(0), scene.waits(0)), (2, 6), "{n}");
+            let reload = |scene: &mut Scene, number, most| {
+                let (of, cluster) = bound(most);
+                scene.drr.configure(&generation(number, policy, of, cluster), scene.now);
+                scene.hear();
+            };
+            reload(&mut scene, 2, 5);
+            assert_eq!((scene.holds(0), scene.waits(0)), (5, 3), "raised, {n}");
+            // One that began before the reload and comes only now changes nothing.
+            scene.enter(claim, 1).release(0);
+            assert_eq!((scene.holds(0), scene.waits(0)), (5, 3), "late, {n}");
+            reload(&mut scene, 3, 3);
+            for held in [4, 3, 3, 3] {
+                scene.release(0);
+                assert_eq!(scene.holds(0), held, "lowered, {n}");
+            }
+            scene.drr.configure(&generation(4, policy, auto, Bound::Auto), scene.now);
+            scene.hear();
+            assert_eq!(scene.waits(0), 0, "lifted, {n}");
+        }
+    }
+}
+
+#[test]
+fn another_generations_weights_hold_for_those_that_wait() {
+    let mut scene = Scene::new(policy(16));
+    scene.history(claim(0), 101 * MS).enter(claim(1), 1).enter_each(claim(0), 20);
+    assert_eq!(scene.holds(0), 8);
+    let heavy = weighing(0, 3).policy;
+    scene.drr.configure(&generation(1, policy(16), heavy, Bound::Auto), scene.now);
+    scene.hear();
+    assert_eq!(scene.holds(0), 12);
 }
 
 #[test]
