@@ -21,6 +21,7 @@ fn slots(n: u32) -> NonZeroU32 {
 
 fn claim(tenant: u64) -> Claim {
     Claim {
+        generation: 1,
         tenant,
         policy: TenantPolicy::default(),
         principal: tenant,

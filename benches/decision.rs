@@ -113,6 +113,7 @@ fn decide(state: &State, route: &Route, penalty: &Penalty, request: &Request, st
     }
     penalty.on_passed();
     let claim = Claim {
+        generation: policy.generation,
         tenant: tenant.buckets.number(),
         policy: tenant.admission,
         principal: state.number_of(&identity.principal),

@@ -88,7 +88,7 @@ impl State {
         let now = clock::now();
         let before = self.snapshot.load_full();
         snapshot.take_effect(&before, &self.quotas, now);
-        self.admission.configure(snapshot.admission);
+        self.admission.configure(&snapshot.in_flight());
         self.gathering.configure(snapshot.gather_total);
         self.heads.set_limit(snapshot.heads_total);
         self.pressure.configure(snapshot.overload, |number| snapshot.has_cluster(number));

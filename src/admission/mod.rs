@@ -31,7 +31,7 @@ use slab::Slab;
 pub use busy::{Busy, Why};
 use drr::{Drr, Entered};
 pub use permit::Permit;
-pub use policy::{Bound, Claim, Policy, TenantPolicy};
+pub use policy::{Bound, Claim, Generation, Policy, TenantPolicy};
 pub use waiting::Waiting;
 use waiting::{Seat, Wakers};
 
@@ -81,10 +81,10 @@ impl Admission {
         Self(Arc::new(Shared { state: Mutex::new(state), clock }))
     }
 
-    /// A new generation's policy: what is held and who waits stays.
-    pub fn configure(&self, policy: Policy) {
+    /// Another generation is in force: what is held and who waits stays, and goes by it from now on.
+    pub fn configure(&self, generation: &Generation) {
         let now = (self.0.clock)();
-        self.with(|state| state.drr.configure(policy, now));
+        self.with(|state| state.drr.configure(generation, now));
     }
 
     /// Asks for a place for one request.

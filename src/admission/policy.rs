@@ -1,6 +1,7 @@
 //! What the operator sets (config.md `limits.in_flight`, `admission`, `tenants.*`, `clusters.*.in_flight`,
 //! `routes.*.weight`), as plain data.
 
+use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
@@ -40,8 +41,21 @@ impl Default for Policy {
     }
 }
 
+/// What another generation of the configuration says. Those that wait go by it at once.
+#[derive(Clone, Debug, Default)]
+pub struct Generation {
+    /// Grows from one to the next.
+    pub number: u64,
+    /// Of the instance.
+    pub policy: Policy,
+    /// Of each tenant, by the number that claims bear.
+    pub tenants: HashMap<u64, TenantPolicy>,
+    /// What each cluster carries at most, by the number that claims bear.
+    pub clusters: HashMap<u64, Bound>,
+}
+
 /// Of a tenant, as the request's generation has it. It travels with each claim: admission keeps no table of all
-/// tenants that there are, and what a reload changes holds from the next request on.
+/// tenants that there are. What a reload changes is brought to those that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TenantPolicy {
     /// Its share in proportion to the others'. `tenants.*.weight`.
@@ -102,6 +116,8 @@ pub(super) fn share(all: u32, part: u64, whole: u64) -> u32 {
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
+    /// The generation that it goes by: what is known of a later one stays.
+    pub generation: u64,
     /// Who pays: a number that stays the same over reloads.
     pub tenant: u64,
     /// Its policy.

@@ -49,6 +49,7 @@ fn admission(slots: u32) -> Admission {
 
 fn claim(tenant: u64) -> Claim {
     Claim {
+        generation: 0,
         tenant,
         policy: TenantPolicy::default(),
         principal: tenant,
@@ -172,7 +173,8 @@ fn a_raised_bound_wakes_those_that_may_have_the_new_places() {
     let _permit = admitted(&admission);
     let mut waiting = [waits(&admission), waits(&admission)];
     assert!(waiting.iter_mut().all(|waiting| poll(waiting, &bell).is_pending()));
-    admission.configure(Policy { in_flight: NonZeroU32::new(3).unwrap(), ..Policy::default() });
+    let policy = Policy { in_flight: NonZeroU32::new(3).unwrap(), ..Policy::default() };
+    admission.configure(&Generation { policy, ..Generation::default() });
     assert_eq!(bell.0.load(Relaxed), 2);
 }
 

@@ -138,7 +138,7 @@ async fn admit(
         meter.count(gate.due());
     }
     let gathered = gathered?;
-    let permit = queue::enter(gw, session, route, &who, ctx).await?; // 4 who first
+    let permit = queue::enter(gw, policy, session, route, &who, ctx).await?; // 4 who first
     let uploading = gathered.as_ref().map(|gathered| gathered.took).unwrap_or_default();
     Ok(Box::new(Admitted {
         // http.md §7: the time that the client itself needs to upload is excepted.

@@ -16,17 +16,19 @@ use super::respond;
 use crate::admission::{Busy, Claim, Entry, Permit, Waiting};
 use crate::clock;
 use crate::rejection::Rejection;
-use crate::snapshot::Route;
+use crate::snapshot::{Route, Snapshot};
 
 /// Takes a place, or waits for one.
 pub(super) async fn enter(
     gw: &Gateway,
+    policy: &Snapshot,
     session: &mut Session,
     route: &Route,
     who: &Who,
     ctx: &mut RequestCtx,
 ) -> Result<Permit, Failed> {
     let claim = Claim {
+        generation: policy.generation,
         tenant: who.tenant.buckets.number(),
         policy: who.tenant.admission,
         principal: gw.state.number_of(&who.principal),

@@ -162,6 +162,8 @@ pub struct Snapshot {
     pub routes: Table<Arc<Route>>,
     /// Every cluster, by name.
     pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// `clusters.*.in_flight`.
+    cluster_in_flight: BTreeMap<String, Bound>,
     /// Who is asking.
     pub identifier: Identifier,
     /// Which tokens hold.
@@ -218,6 +220,9 @@ impl Snapshot {
     ) -> Result<Self, String> {
         let metrics = &around.metrics;
         let mut clusters = BTreeMap::new();
+        let in_flight = config.clusters.iter().map(|(name, cluster)| (name.to_string(), cluster.in_flight));
+        let cluster_in_flight: BTreeMap<_, _> =
+            in_flight.map(|(name, in_flight)| (name, stages::bound(in_flight))).collect();
         for (name, cluster) in &config.clusters {
             let known = before.and_then(|before| before.clusters.get(name.as_str()));
             let compiled = Cluster::new(name.as_str(), cluster, around, known)
@@ -250,10 +255,7 @@ impl Snapshot {
                 },
                 cluster: Arc::clone(cluster),
                 cluster_number: stages::number(route.cluster.as_str()),
-                cluster_in_flight: config
-                    .clusters
-                    .get(&route.cluster)
-                    .map_or(Bound::Auto, |cluster| stages::bound(cluster.in_flight)),
+                cluster_in_flight: cluster_in_flight.get(route.cluster.as_str()).copied().unwrap_or_default(),
                 tenants: allowed(route, &tenants),
                 capability: Demands::of(route, config),
                 weight: route.weight,
@@ -280,6 +282,7 @@ impl Snapshot {
             generation: before.map_or(1, |before| before.generation.saturating_add(1)),
             routes: Table::new(rules),
             clusters,
+            cluster_in_flight,
             identifier: identifier(config)?,
             capability: Capabilities::load(config, before.map(|before| &before.capability))?,
             tenants,
@@ -328,6 +331,21 @@ impl Snapshot {
         let old = |tenant: &Arc<Tenant>| before.tenant_named(&tenant.name).map(|old| &old.quota);
         let changes = self.tenants.iter().map(|tenant| (&tenant.buckets, old(tenant), &tenant.quota));
         quotas.configure(self.quotas, changes, now);
+    }
+
+    /// What it says of places in flight.
+    pub fn in_flight(&self) -> admission::Generation {
+        let tenants = self.tenants.iter().map(|tenant| (tenant.buckets.number(), tenant.admission));
+        let clusters = self.clusters.iter().map(|(name, cluster)| {
+            let explicit = self.cluster_in_flight.get(name).copied().unwrap_or_default();
+            (stages::number(name), explicit.at_most(cluster.carries()))
+        });
+        admission::Generation {
+            number: self.generation,
+            policy: self.admission,
+            tenants: tenants.collect(),
+            clusters: clusters.collect(),
+        }
     }
 
     /// Its clusters, to those who know them by numbers.

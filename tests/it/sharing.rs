@@ -8,6 +8,8 @@ use gateway_testing::conf::{self, Conf};
 use gateway_testing::origin::Origin;
 use gateway_testing::{Gateway, pattern};
 
+use tokio::task::JoinSet;
+
 use crate::BINARY;
 use crate::both::Version;
 
@@ -383,6 +385,128 @@ async fn bounds_of_tenants_principals_and_clusters_hold_while_there_are_other_pl
         assert_eq!(elsewhere, if key.starts_with("clusters") { 200 } else { 429 }, "{key} {value}");
         gate.open();
         slow.answer("GET").await.expect(200, b"slow");
+    }
+}
+
+/// Requests that nobody answers, by the way they go.
+fn slow(way: &str) -> Request {
+    Request::get(&format!("{way}{}", if way == "/oap" { "/slow" } else { "/slow/60000/2" }))
+}
+
+/// So many requests at once, all of one client or each of another's.
+fn burst(
+    gateway: &Gateway,
+    version: Version,
+    request: &Request,
+    clients: Clients,
+    times: usize,
+) -> JoinSet<Answer> {
+    let requests = (0..times).map(|n| match clients {
+        Clients::One => request.clone(),
+        Clients::Many => request.clone().field("x-forwarded-for", &format!("127.0.1.{n}")),
+    });
+    let address = gateway.address("public");
+    requests
+        .map(|request| {
+            let address = address.clone();
+            async move {
+                match version {
+                    Version::Http1 => Http1::connect(address).await.request(&request).await,
+                    Version::Http2 => Http2::connect(address).await.request(&request).await,
+                }
+            }
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Clients {
+    One,
+    Many,
+}
+
+/// `yaml`, whose public listener believes what is told of clients.
+fn believing(yaml: &str) -> String {
+    let listener = "{ name: public, address: \"127.0.0.1:0\"";
+    yaml.replacen(listener, &format!("{listener}, trusted_addresses: [127.0.0.1]"), 1)
+}
+
+#[tokio::test]
+async fn a_burst_to_a_cluster_that_stalls_leaves_places_for_the_others() {
+    const ANOTHER: &str = "{ identify: [ { address: [127.9.0.2] } ] }";
+    for (stalls, well) in [("/oap", "/plain"), ("/plain", "/oap")] {
+        for (warm, version) in [(false, Version::Http1), (true, Version::Http2)] {
+            for (another_tenant, clients, most) in
+                [(false, Clients::Many, 14.0), (true, Clients::Many, 13.0), (true, Clients::One, 13.0)]
+            {
+                let what = format!("{stalls} warm: {warm} {version:?} {clients:?} another: {another_tenant}");
+                let behind = Behind::new();
+                let gate = Gate::default();
+                behind.oap.set_script(move |request| match request.path() {
+                    "/slow" => Script::new().wait(&gate).answer(200, &[], "slow"),
+                    _ => Script::whole(200, &[], "ok"),
+                });
+                let conf = behind.conf("").set("admission.wait", "500ms").set("limits.in_flight", "16");
+                let conf = conf.set("limits.request.timeout", "60s").set("tenants.anonymous", "{}");
+                let conf = if another_tenant { conf.set("tenants.another", ANOTHER) } else { conf };
+                let gateway = Gateway::start(BINARY, &believing(&conf.yaml())).await;
+                if warm {
+                    for way in [stalls, well, stalls, well] {
+                        assert_eq!(version.ask(&gateway, &get(way)).await.status, 200, "{what}");
+                    }
+                }
+                let _slow = burst(&gateway, version, &slow(stalls), clients, 30);
+                let held = format!("inflight_requests{{route=\"{}\"}}", stalls.trim_start_matches('/'));
+                gateway.metric_becomes(&held, |held| held == most).await;
+                for _ in 0..5 {
+                    for version in Version::ALL {
+                        let answer = version.ask(&gateway, &get(well)).await;
+                        assert_eq!(answer.status, 200, "{what}: {answer:?}");
+                    }
+                }
+                assert_eq!(counted(&gateway, &held).await, most, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_raises_a_bound_serves_those_that_wait_at_once() {
+    for way in WAYS {
+        let name = way.trim_start_matches('/');
+        for (key, value, version) in [
+            ("tenants.anonymous", "{ in_flight: N }", Version::Http1),
+            ("tenants.anonymous", "{ principal: { in_flight: N } }", Version::Http2),
+            (&*format!("clusters.{name}.in_flight"), "N", Version::Http1),
+        ] {
+            let what = format!("{way} {key} {value}");
+            let behind = Behind::new();
+            let gate = Gate::default();
+            behind.oap.set_script(move |_| Script::new().wait(&gate).answer(200, &[], "slow"));
+            let conf = |most: u32| {
+                let conf = behind.conf("").set("admission.wait", "60s").set("limits.request.timeout", "60s");
+                conf.set(key, value.replace('N', &most.to_string())).yaml()
+            };
+            let gateway = Gateway::start(BINARY, &conf(1)).await;
+            let _slow = burst(&gateway, version, &slow(way), Clients::One, 6);
+            let depth = "gateway_drr_queue_depth{tenant=\"anonymous\"}";
+            let held = format!("inflight_requests{{route=\"{name}\"}}");
+            let becomes = async |most: f64| {
+                gateway.metric_becomes(&held, |held| held == most).await;
+                gateway.metric_becomes(depth, |waiting| waiting == 6.0 - most).await;
+            };
+            becomes(1.0).await;
+            for most in [3, 5] {
+                assert_eq!(gateway.reload(&conf(most)).await.status, 200, "{what}");
+                becomes(most.into()).await;
+            }
+            // Lowered, it takes nothing back, and gives nothing.
+            assert_eq!(gateway.reload(&conf(2)).await.status, 200, "{what}");
+            becomes(5.0).await;
+            let _more = burst(&gateway, version, &slow(way), Clients::One, 1);
+            gateway.metric_becomes(depth, |waiting| waiting == 2.0).await;
+            assert_eq!(counted(&gateway, &held).await, 5.0, "{what}");
+        }
     }
 }
 

@@ -5,9 +5,9 @@
 //! | part | decides |
 //! |---|---|
 //! | `ring`, `turn` | whose turn it is |
-//! | `bounds` | who stands aside: a tenant, a principal, a cluster at its bound |
+//! | `bounds` | who stands aside: a tenant's or a principal's requests to a cluster, a cluster at its bound |
 //! | `queue` | who may wait, who no longer |
-//! | `hold`, `pace` | whose requests turn over fast, how long one would wait |
+//! | `hold`, `lanes`, `pace` | whose requests turn over fast, how long one would wait |
 //! | `record`, `table`, `arena`, `heaviest` | what is remembered, and found in constant time |
 //!
 //! After each call no slot is free while somebody waits who may have it. What is remembered is bounded: active tenants
@@ -20,6 +20,7 @@ mod bounds;
 mod cost;
 mod heaviest;
 mod hold;
+mod lanes;
 mod pace;
 mod queue;
 mod record;
@@ -38,7 +39,7 @@ use record::{Cluster, Flow, Principal, Subflow, Tenant, Waiter};
 use table::Table;
 
 use super::busy::{Busy, Why};
-use super::policy::{Claim, Policy};
+use super::policy::{Claim, Generation, Policy};
 
 /// Tenants, and principals, that are remembered though they have nothing here: their history and their debt. A history
 /// lost is one that has to be made again; a debt is gone after a second in any case.
@@ -74,8 +75,8 @@ pub struct Drr {
     heaviest: Heaviest,
     /// Sum of the weights of the tenants that hold or wait.
     active_weight: u64,
-    /// Tenants held to their share, by the sum of weights up to which they may have more.
-    held_to_share: BTreeSet<(u64, Id<Tenant>)>,
+    /// What is held to its tenant's share, by the sum of weights up to which it may have more.
+    held_to_share: BTreeSet<(u64, Id<Flow>)>,
     /// Clusters that somebody waits for.
     waited_for: Vec<Id<Cluster>>,
     outcomes: VecDeque<(u32, Outcome)>,
@@ -170,20 +171,19 @@ impl Drr {
         drr
     }
 
-    /// A new generation's policy. Deficits, histories and those that wait stay.
+    /// Another generation is in force, for those that wait too: whom it gives more gets it now. Deficits, histories and
+    /// those that wait stay.
     // http.md §7: a lowered in-flight gives no permit until below.
-    pub fn configure(&mut self, policy: Policy, now: Instant) {
-        if policy == self.policy {
-            return;
-        }
+    pub fn configure(&mut self, generation: &Generation, now: Instant) {
         let now = self.begin_call(now);
         for flow in self.flows.ids() {
             self.unplace(flow);
         }
-        self.adopt(policy);
+        self.adopt(generation.policy);
+        self.adopt_bounds(generation);
         for tenant in self.heaviest.iter().collect::<Vec<_>>() {
             self.unpark_principals_of(tenant);
-            self.unpark(tenant);
+            self.unpark_flows_of(tenant);
         }
         self.drop_aged(now);
         self.dispatch(now);
@@ -231,13 +231,10 @@ impl Drr {
     pub fn release(&mut self, grant: Grant, bytes: u64, now: Instant) {
         let now = self.begin_call(now);
         let owner = Owner { tenant: grant.tenant, principal: grant.principal, cluster: grant.cluster };
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.tenants.records[owner.tenant].hold.end(grant.streams, grant.taken, now);
-        self.principals.records[owner.principal].hold.end(grant.streams, grant.taken, now);
-        self.clusters.records[owner.cluster].hold.end(grant.streams, grant.taken, now);
+        self.end_hold(owner, &grant, now);
         self.settle(&grant, bytes, now);
         self.unpark_subflows(owner.principal);
-        self.unpark(owner.tenant);
+        self.unpark_flows_of(owner.tenant);
         self.end_use(owner, now);
         self.drop_aged(now);
         self.dispatch(now);

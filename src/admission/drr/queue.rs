@@ -8,34 +8,60 @@ use super::record::{Cluster, Flow, Principal, Subflow, Tenant, Waiter};
 use super::table::{Keyed, Table};
 use super::{Drr, Outcome, Owner};
 use crate::admission::busy::{Busy, Why};
-use crate::admission::policy::Claim;
+use crate::admission::policy::{Claim, Generation, TenantPolicy};
 
 /// No forecast goes further.
 const FORECAST: u64 = 30_000_000_000;
 
 impl Drr {
-    /// The records of a claim, with its generation's policy.
+    /// The records of a claim, with its generation's policy or a later one's: a request that began before a reload comes
+    /// here after it when its body took so long.
     pub(super) fn find(&mut self, claim: &Claim) -> Owner {
         let owner = Owner {
             tenant: self.tenants.find_or_insert(claim.tenant),
             principal: self.principals.find_or_insert((claim.tenant, claim.principal)),
             cluster: self.clusters.find_or_insert(claim.cluster),
         };
-        self.clusters.records[owner.cluster].bound = claim.cluster_in_flight;
-        if self.tenants.records[owner.tenant].policy != claim.policy {
-            self.adopt_tenant(owner.tenant, claim);
+        let cluster = &mut self.clusters.records[owner.cluster];
+        if claim.generation >= cluster.generation {
+            (cluster.generation, cluster.bound) = (claim.generation, claim.cluster_in_flight);
         }
+        self.tenants.records[owner.tenant].lanes.open(claim.cluster);
+        self.principals.records[owner.principal].lanes.open(claim.cluster);
+        self.adopt_tenant(owner.tenant, claim.policy, claim.generation);
         owner
     }
 
-    fn adopt_tenant(&mut self, id: Id<Tenant>, claim: &Claim) {
-        let weight = claim.policy.weight.get();
+    /// Brings a generation's bounds to those that are known: they do not wait for the next claim to tell them.
+    pub(super) fn adopt_bounds(&mut self, generation: &Generation) {
+        for id in self.tenants.records.ids() {
+            if let Some(policy) = generation.tenants.get(&self.tenants.records[id].key) {
+                self.adopt_tenant(id, *policy, generation.number);
+            }
+        }
+        for id in self.clusters.records.ids() {
+            let cluster = &mut self.clusters.records[id];
+            if let Some(bound) = generation.clusters.get(&cluster.key()) {
+                (cluster.generation, cluster.bound) = (generation.number, *bound);
+            }
+        }
+    }
+
+    fn adopt_tenant(&mut self, id: Id<Tenant>, policy: TenantPolicy, generation: u64) {
         let tenant = &mut self.tenants.records[id];
+        if generation < tenant.generation {
+            return;
+        }
+        tenant.generation = generation;
+        if tenant.policy == policy {
+            return;
+        }
+        let weight = policy.weight.get();
         if tenant.uses > 0 {
             self.active_weight -= u64::from(tenant.policy.weight.get());
             self.active_weight += u64::from(weight);
         }
-        tenant.policy = claim.policy;
+        tenant.policy = policy;
         if tenant.queued == 0 {
             return;
         }
@@ -47,7 +73,7 @@ impl Drr {
             *counted = weight;
         }
         self.unpark_principals_of(id);
-        self.unpark(id);
+        self.unpark_flows_of(id);
     }
 
     pub(super) fn flows_of(&mut self, tenant: Id<Tenant>) -> Vec<Id<Flow>> {
@@ -276,7 +302,6 @@ impl Drr {
         }
         self.heaviest.update(&mut self.tenants.records, tenant);
         if self.tenants.records[tenant].queued == 0 {
-            self.unpark(tenant);
             self.cease_to_wait(tenant, now);
         } else {
             self.tenants.records[tenant].sparse &= self.tenants.records[tenant].deficit > 0;
@@ -297,6 +322,7 @@ impl Drr {
     }
 
     fn close_flow(&mut self, id: Id<Flow>) {
+        self.unpark(id);
         self.unplace(id);
         let Flow { tenant, cluster, weight, .. } = &self.flows[id];
         let (tenant, cluster, weight) = (*tenant, *cluster, *weight);

@@ -10,6 +10,7 @@
 
 use super::arena::{Id, Links, List};
 use super::hold::Hold;
+use super::lanes::Lanes;
 use super::pace::Pace;
 use super::ring::Ring;
 use super::table::Keyed;
@@ -18,10 +19,12 @@ use crate::admission::policy::{Bound, TenantPolicy};
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
     pub(super) key: u64,
+    /// Of the latest generation that was heard of.
     pub(super) policy: TenantPolicy,
+    pub(super) generation: u64,
     /// Its requests: those that hold a slot, those that wait, and one that has just come. 0: at rest.
     pub(super) uses: u32,
-    pub(super) hold: Hold,
+    pub(super) lanes: Lanes,
     pub(super) queued: u32,
     /// Credit, or debt when below 0, as of `round`.
     pub(super) deficit: i64,
@@ -32,7 +35,6 @@ pub(super) struct Tenant {
     pub(super) sparse: bool,
     /// Recent mean of what its requests cost beyond what they declared.
     pub(super) beyond: Option<u64>,
-    pub(super) parked: Parked,
     pub(super) flows: List<Flow>,
     /// In order of their coming.
     pub(super) waiters: List<Waiter>,
@@ -44,12 +46,12 @@ pub(super) struct Tenant {
     rest: Links<Self>,
 }
 
-/// Whether a tenant stands aside because of a bound of its own.
+/// Whether what a tenant has waiting for a cluster stands aside because of a bound of the tenant's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Parked {
     #[default]
     No,
-    /// Until it gives a slot back.
+    /// Until the tenant gives a slot back.
     Full,
     /// Until that, or until the active tenants' weights add up to no more than this.
     Share(u64),
@@ -59,7 +61,7 @@ pub(super) enum Parked {
 pub(super) struct Principal {
     key: (u64, u64),
     pub(super) uses: u32,
-    pub(super) hold: Hold,
+    pub(super) lanes: Lanes,
     pub(super) queued: u32,
     pub(super) subflows: List<Subflow>,
     rest: Links<Self>,
@@ -68,7 +70,9 @@ pub(super) struct Principal {
 #[derive(Debug, Default)]
 pub(super) struct Cluster {
     key: u64,
+    /// Of the latest generation that was heard of.
     pub(super) bound: Bound,
+    pub(super) generation: u64,
     pub(super) uses: u32,
     pub(super) hold: Hold,
     pub(super) queued: u32,
@@ -90,6 +94,8 @@ pub(super) struct Flow {
     pub(super) principals: u32,
     /// Its tenant's, as its cluster counts it.
     pub(super) weight: u32,
+    /// Its tenant's bound.
+    pub(super) aside: Parked,
     /// Subflows that may go, in turn.
     pub(super) ready: List<Subflow>,
     /// Subflows whose principal is at its bound.

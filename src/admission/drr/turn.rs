@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::arena::Id;
 use super::cost::{self, DEBT, UNIT, rounds, signed};
 use super::record::{Flow, Parked, Place, Subflow, Tenant, Waiter};
+use super::table::Keyed as _;
 use super::{Drr, Grant, Outcome, Owner};
 use crate::admission::policy::Claim;
 
@@ -67,14 +68,14 @@ impl Drr {
 
     /// Grants the head of `flow`, or sets aside who is at a bound.
     fn serve(&mut self, flow: Id<Flow>, now: u64) {
-        let tenant = self.flows[flow].tenant;
-        let bound = self.bound_of_tenant(tenant, now);
+        let (tenant, cluster) = (self.flows[flow].tenant, self.flows[flow].cluster);
+        let bound = self.bound_of_tenant(tenant, cluster, now);
         if bound != Parked::No {
-            return self.park(tenant, bound);
+            return self.park(flow, bound);
         }
         let Some(subflow) = self.flows[flow].ready.front() else { return self.unplace(flow) };
         let principal = self.subflows[subflow].principal;
-        if !self.may_principal(tenant, principal, now) {
+        if !self.may_principal(Owner { tenant, principal, cluster }, now) {
             self.park_subflow(subflow);
             return self.place(flow);
         }
@@ -133,9 +134,19 @@ impl Drr {
 
     fn begin_hold(&mut self, owner: Owner, streams: bool, now: u64) {
         self.in_flight += 1;
-        self.tenants.records[owner.tenant].hold.begin(streams, now);
-        self.principals.records[owner.principal].hold.begin(streams, now);
-        self.clusters.records[owner.cluster].hold.begin(streams, now);
+        let cluster = &mut self.clusters.records[owner.cluster];
+        cluster.hold.begin(streams, now);
+        self.tenants.records[owner.tenant].lanes.begin(cluster.key(), streams, now);
+        self.principals.records[owner.principal].lanes.begin(cluster.key(), streams, now);
+    }
+
+    pub(super) fn end_hold(&mut self, owner: Owner, grant: &Grant, now: u64) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let (streams, taken, lend) = (grant.streams, grant.taken, self.lend);
+        let cluster = &mut self.clusters.records[owner.cluster];
+        cluster.hold.end(streams, taken, lend, now);
+        self.tenants.records[owner.tenant].lanes.end(cluster.key(), streams, taken, lend, now);
+        self.principals.records[owner.principal].lanes.end(cluster.key(), streams, taken, lend, now);
     }
 
     // http.md §2: round quantum = weight × 1 unit.
@@ -244,7 +255,7 @@ impl Drr {
         let tenant = &self.tenants.records[flow.tenant];
         let head = flow.ready.front().and_then(|subflow| self.subflows[subflow].waiters.front());
         match head {
-            Some(_) if tenant.parked != Parked::No => Place::Nowhere,
+            Some(_) if flow.aside != Parked::No => Place::Nowhere,
             Some(_) if tenant.sparse => Place::Sparse,
             Some(head) => {
                 let missing = signed(self.waiters[head].cost) - tenant.deficit;

@@ -28,14 +28,27 @@ pub fn no_slot_is_free_while_one_waits_that_may_have_it(drr: &Drr, now: Instant)
         return;
     }
     for (owner, _) in waiting(drr) {
-        let tenant = drr.bound_of_tenant(owner.tenant, now) == Parked::No;
-        let principal = drr.may_principal(owner.tenant, owner.principal, now);
+        let tenant = drr.bound_of_tenant(owner.tenant, owner.cluster, now) == Parked::No;
+        let principal = drr.may_principal(owner, now);
         let cluster = drr.may_cluster(owner.cluster, now);
         assert!(!(tenant && principal && cluster), "{owner:?} may have a slot");
     }
 }
 
-pub fn bounds_hold(drr: &Drr, now: Instant) {
+/// What each tenant and each cluster holds.
+pub type Held = (BTreeMap<u64, u32>, BTreeMap<u64, u32>);
+
+pub fn held(drr: &Drr) -> Held {
+    let tenants = drr.tenants.records.ids().into_iter().map(|id| &drr.tenants.records[id]);
+    let clusters = drr.clusters.records.ids().into_iter().map(|id| &drr.clusters.records[id]);
+    (
+        tenants.map(|tenant| (tenant.key, tenant.lanes.held())).collect(),
+        clusters.map(|cluster| (cluster.key(), cluster.hold.held())).collect(),
+    )
+}
+
+/// `before`: what was held before a step. A lowered bound takes nothing back.
+pub fn bounds_hold(drr: &Drr, before: &Held, now: Instant) {
     let now = nanos(now - drr.epoch);
     let waiting = waiting(drr);
     assert!(waiting.iter().all(|(_, entered)| now - entered < drr.wait));
@@ -43,14 +56,16 @@ pub fn bounds_hold(drr: &Drr, now: Instant) {
     for id in drr.tenants.records.ids() {
         let tenant = &drr.tenants.records[id];
         let all = drr.policy.in_flight.get();
-        assert!(tenant.hold.held() <= tenant.policy.in_flight.of(all));
+        let before = before.0.get(&tenant.key).copied().unwrap_or_default();
+        assert!(tenant.lanes.held() <= tenant.policy.in_flight.of(all).max(before));
         assert!(tenant.queued <= tenant.policy.queue);
         let most = i64::try_from(drr.largest * 4).unwrap();
         assert!(tenant.deficit >= -most, "a debt of {}", tenant.deficit);
     }
     for id in drr.clusters.records.ids() {
         let cluster = &drr.clusters.records[id];
-        assert!(cluster.hold.held() <= cluster.bound.of(drr.policy.in_flight.get()));
+        let before = before.1.get(&cluster.key()).copied().unwrap_or_default();
+        assert!(cluster.hold.held() <= cluster.bound.of(drr.policy.in_flight.get()).max(before));
     }
 }
 
@@ -62,10 +77,9 @@ pub fn books_agree(drr: &Drr) {
         let tenant = &drr.tenants.records[id];
         let queued = waiting.iter().filter(|(owner, _)| owner.tenant == id).count();
         assert_eq!(tenant.queued as usize, queued);
-        assert_eq!(tenant.uses, tenant.queued + tenant.hold.held());
+        assert_eq!(tenant.uses, tenant.queued + tenant.lanes.held());
         assert_eq!(tenant.heap_place.is_some(), queued > 0);
-        assert!(tenant.parked == Parked::No || queued > 0);
-        held += tenant.hold.held();
+        held += tenant.lanes.held();
         weight += if tenant.uses > 0 { u64::from(tenant.policy.weight.get()) } else { 0 };
         let mut principals = BTreeMap::new();
         for id in drr.principals.records.ids() {
@@ -85,7 +99,7 @@ pub fn books_agree(drr: &Drr) {
     }
     for id in drr.flows.ids() {
         let flow = &drr.flows[id];
-        let parked = drr.tenants.records[flow.tenant].parked != Parked::No;
+        let parked = flow.aside != Parked::No;
         assert_eq!(flow.place == Place::Nowhere, parked || flow.ready.is_empty(), "{flow:?}");
         assert!(flow.queued > 0);
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::sim::{Client, Pattern, Seen, World, policy};
+use crate::admission::policy::Policy;
 
 /// Of virtual time.
 const SECONDS: u64 = 4;
@@ -136,4 +137,23 @@ fn a_backend_that_slows_down_changes_nothing_but_its_own_time() {
     assert!(world.seen[0].wait(990) <= 24 * MS, "{:?}", world.seen[0].wait(990));
     assert_eq!(world.seen[0].failed(), 0);
     assert!(total(&world) * 100 >= SECONDS * 800 * 98, "{}", total(&world));
+}
+
+#[test]
+fn what_is_lent_only_to_who_gives_back_costs_no_goodput() {
+    let several = Policy { only_cluster: false, ..policy(16) };
+    for policy in [several, Policy { only_tenant: true, ..several }] {
+        for (connections, service) in [(16, 5 * MS), (16, 90 * MS), (100, 5 * MS), (100, 90 * MS)] {
+            let mut world = World::new(policy, service, vec![Client::new(0, Pattern::Closed(connections))]);
+            world.run(Duration::from_secs(1));
+            world.forget();
+            world.run(Duration::from_secs(SECONDS));
+            report("one of several clusters", &world, SECONDS);
+            // A connection's time between two requests is its own.
+            let between = Duration::from_micros(if connections > 16 { 0 } else { 200 });
+            let most = 16 * Duration::from_secs(SECONDS).as_nanos() / (service + between).as_nanos();
+            let done = u128::from(total(&world));
+            assert!(done * 100 >= most * 98, "{connections}, {service:?}: {done} of {most}");
+        }
+    }
 }

@@ -10,30 +10,35 @@ use super::check;
 use super::sim::slots;
 use crate::admission::drr::cost::{UNIT, largest, rounds, signed};
 use crate::admission::drr::{Drr, Entered, Grant, Outcome, WaiterId, nanos};
-use crate::admission::policy::{Bound, Claim, Policy, TenantPolicy};
+use crate::admission::policy::{Bound, Claim, Generation, Policy, TenantPolicy};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    Enter { tenant: u64, principal: u64, cluster: u64, declared: u64 },
+    Enter { tenant: u64, principal: u64, cluster: u64, declared: u64, streams: bool },
     Release { which: prop::sample::Index, bytes: u64 },
     Leave(prop::sample::Index),
     Pass(u64),
     Expire,
-    Configure(u32),
+    Configure { in_flight: u32, tenants: Vec<TenantPolicy>, cluster: Bound },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let bytes = prop_oneof![Just(0), 0_u64..2 << 20];
     prop_oneof![
-        8 => (0_u64..6, 0_u64..3, 0_u64..3, bytes.clone())
-            .prop_map(|(tenant, principal, cluster, declared)| Step::Enter { tenant, principal, cluster, declared }),
+        8 => (0_u64..6, 0_u64..3, 0_u64..3, bytes.clone(), prop::bool::weighted(0.2)).prop_map(
+            |(tenant, principal, cluster, declared, streams)| {
+                Step::Enter { tenant, principal, cluster, declared, streams }
+            },
+        ),
         6 => (any::<prop::sample::Index>(), bytes).prop_map(|(which, bytes)| Step::Release { which, bytes }),
         1 => any::<prop::sample::Index>().prop_map(Step::Leave),
         // Milliseconds: most requests turn over fast, some do not.
         6 => prop_oneof![4 => 0_u64..20, 1 => 50_u64..300].prop_map(Step::Pass),
         1 => Just(Step::Expire),
-        1 => (1_u32..12).prop_map(Step::Configure),
+        1 => (1_u32..12, tenants(), bound()).prop_map(|(in_flight, tenants, cluster)| {
+            Step::Configure { in_flight, tenants, cluster }
+        }),
     ]
 }
 
@@ -49,12 +54,15 @@ fn bound() -> impl Strategy<Value = Bound> {
     prop_oneof![3 => Just(Bound::Auto), 1 => (1_u32..5).prop_map(|n| Bound::Slots(slots(n)))]
 }
 
-fn bounds() -> impl Strategy<Value = Bounds> {
+fn tenants() -> impl Strategy<Value = Vec<TenantPolicy>> {
     let tenant = (1_u32..5, bound(), bound(), 1_u32..6).prop_map(|(weight, in_flight, principal, queue)| {
         TenantPolicy { weight: slots(weight), in_flight, queue, principal_in_flight: principal }
     });
-    let tenants = prop::collection::vec(tenant, 6);
-    (tenants, bound(), 1_u32..12, 1_u32..20, any::<bool>(), any::<bool>()).prop_map(
+    prop::collection::vec(tenant, 6)
+}
+
+fn bounds() -> impl Strategy<Value = Bounds> {
+    (tenants(), bound(), 1_u32..12, 1_u32..20, any::<bool>(), any::<bool>()).prop_map(
         |(tenants, cluster, in_flight, queue_total, only_tenant, only_cluster)| Bounds {
             policy: Policy {
                 in_flight: slots(in_flight),
@@ -73,6 +81,7 @@ struct Run {
     drr: Drr,
     bounds: Bounds,
     now: Instant,
+    generation: u64,
     next_token: u32,
     waiting: BTreeMap<u32, WaiterId>,
     grants: Vec<Grant>,
@@ -82,9 +91,10 @@ struct Run {
 impl Run {
     fn take(&mut self, step: Step) {
         match step {
-            Step::Enter { tenant, principal, cluster, declared } => {
+            Step::Enter { tenant, principal, cluster, declared, streams } => {
                 let tenant = if self.bounds.policy.only_tenant { 0 } else { tenant };
                 let claim = Claim {
+                    generation: self.generation,
                     tenant,
                     policy: self.bounds.tenants[tenant as usize],
                     principal,
@@ -92,7 +102,7 @@ impl Run {
                     cluster_in_flight: self.bounds.cluster,
                     declared,
                     route_weight: NonZeroU32::MIN,
-                    streams: false,
+                    streams,
                 };
                 self.next_token += 1;
                 match self.drr.enter(&claim, self.next_token, self.now) {
@@ -118,9 +128,22 @@ impl Run {
                 self.now += Duration::from_millis(ms);
                 self.drr.expire(self.now);
             }
-            Step::Configure(in_flight) => {
+            Step::Configure { in_flight, tenants, cluster } => {
                 let policy = Policy { in_flight: slots(in_flight), ..self.bounds.policy };
-                self.drr.configure(policy, self.now);
+                let queues = self.bounds.tenants.iter().map(|tenant| tenant.queue);
+                // Who waits stays.
+                let tenants = tenants.into_iter().zip(queues);
+                self.bounds.tenants =
+                    tenants.map(|(tenant, queue)| TenantPolicy { queue, ..tenant }).collect();
+                self.bounds.cluster = cluster;
+                self.generation += 1;
+                let generation = Generation {
+                    number: self.generation,
+                    policy,
+                    tenants: (0..).zip(self.bounds.tenants.iter().copied()).collect(),
+                    clusters: (0..3).map(|number| (number, cluster)).collect(),
+                };
+                self.drr.configure(&generation, self.now);
             }
             Step::Release { .. } | Step::Leave(_) | Step::Expire => self.drr.expire(self.now),
         }
@@ -150,13 +173,13 @@ proptest! {
         let now = Instant::now();
         let drr = Drr::new(bounds.policy, now);
         let mut run = Run {
-            drr, bounds, now, next_token: 0, waiting: BTreeMap::new(), grants: Vec::new(), told: BTreeSet::new(),
+            drr, bounds, now, generation: 0, next_token: 0, waiting: BTreeMap::new(), grants: Vec::new(), told: BTreeSet::new(),
         };
         for step in steps {
-            let held = run.drr.in_flight();
+            let (held, before) = (run.drr.in_flight(), check::held(&run.drr));
             run.take(step);
             check::no_slot_is_free_while_one_waits_that_may_have_it(&run.drr, run.now);
-            check::bounds_hold(&run.drr, run.now);
+            check::bounds_hold(&run.drr, &before, run.now);
             check::books_agree(&run.drr);
             // A lowered in-flight gives no permit until below.
             prop_assert!(run.drr.in_flight() <= held.max(run.drr.policy().in_flight.get()));
@@ -184,6 +207,7 @@ proptest! {
         let mut enter = |drr: &mut Drr, n: usize, now| {
             let (weight, sizes) = &tenants[n];
             let claim = Claim {
+                generation: 0,
                 tenant: n as u64,
                 policy: TenantPolicy { weight: slots(*weight), ..TenantPolicy::default() },
                 principal: 0,
@@ -245,6 +269,7 @@ proptest! {
             if !waits {
                 let (weight, declared) = tenants[n];
                 let claim = Claim {
+                    generation: 0,
                     tenant: n as u64,
                     policy: TenantPolicy { weight: slots(weight), ..TenantPolicy::default() },
                     principal: 0,

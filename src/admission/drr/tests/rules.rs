@@ -7,12 +7,13 @@ use super::check;
 use super::sim::{policy, slots};
 use crate::admission::busy::{Busy, Why};
 use crate::admission::drr::{Drr, Entered, Grant, Outcome, WaiterId};
-use crate::admission::policy::{Bound, Claim, Policy, TenantPolicy};
+use crate::admission::policy::{Bound, Claim, Generation, Policy, TenantPolicy};
 
 const MS: Duration = Duration::from_millis(1);
 
 fn claim(tenant: u64) -> Claim {
     Claim {
+        generation: 0,
         tenant,
         policy: TenantPolicy::default(),
         principal: 0,
@@ -141,6 +142,17 @@ fn a_tenant_that_turns_over_fast_may_take_any_slot_and_others_their_share_and_no
 }
 
 #[test]
+fn the_last_slots_are_lent_to_who_gives_back() {
+    let mut scene = Scene::new(Policy { only_cluster: false, ..policy(16) });
+    scene.history(claim(0), 5 * MS).enter_each(claim(0), 40);
+    assert_eq!((scene.holds(0), scene.waits(0)), (13, 27), "a burst, of which nobody knows what becomes");
+    for held in [15, 16, 16, 16] {
+        scene.pass(MS).release(0);
+        assert_eq!(scene.holds(0), held);
+    }
+}
+
+#[test]
 fn the_only_tenant_has_no_bound_but_an_explicit_one() {
     let only = Policy { only_tenant: true, ..policy(16) };
     for (bound, want) in
@@ -262,17 +274,23 @@ fn a_principals_explicit_bound_is_hard() {
     assert_eq!((scene.holds(0), scene.waits(0)), (4, 4));
 }
 
+/// Several clusters: `stalled` is one of them, `well` another.
+fn clusters(only_tenant: bool) -> (Policy, Claim, Claim) {
+    let policy = Policy { only_tenant, only_cluster: false, ..policy(16) };
+    (policy, claim(0), Claim { cluster: 1, principal: 1, ..claim(0) })
+}
+
 #[test]
 fn a_stalled_cluster_does_not_starve_the_others() {
     for (only_tenant, bound, want) in
-        [(true, Bound::Auto, 14), (false, Bound::Auto, 14), (true, Bound::Slots(slots(5)), 5)]
+        [(true, Bound::Auto, 14), (false, Bound::Auto, 13), (true, Bound::Slots(slots(5)), 5)]
     {
-        let mut scene = Scene::new(Policy { only_tenant, only_cluster: false, ..policy(16) });
-        let well = Claim { cluster: 1, principal: 1, ..claim(0) };
+        let (policy, stalled, well) = clusters(only_tenant);
+        let mut scene = Scene::new(policy);
         for _ in 0..5 {
             scene.history(well, MS);
         }
-        let stalled = Claim { cluster_in_flight: bound, ..claim(0) };
+        let stalled = Claim { cluster_in_flight: bound, ..stalled };
         // One that has been slow before, and whose principals are many.
         scene.enter(stalled, 1).pass(150 * MS).release(0);
         for _ in 0..5 {
@@ -283,6 +301,105 @@ fn a_stalled_cluster_does_not_starve_the_others() {
         scene.enter(well, 1);
         assert_eq!(scene.holds(0), want + 1, "{bound:?}");
     }
+}
+
+#[test]
+fn a_burst_to_a_cluster_that_stalls_leaves_slots_whatever_was_before() {
+    for only_tenant in [true, false] {
+        for before in [None, Some(MS), Some(150 * MS)] {
+            for (in_flight, want) in [(16, 14), (8, 7), (3, 2)] {
+                let (policy, stalled, well) = clusters(only_tenant);
+                let mut scene = Scene::new(Policy { in_flight: slots(in_flight), ..policy });
+                if let Some(took) = before {
+                    scene.history(stalled, took).history(well, MS);
+                }
+                scene.enter_each(stalled, 40);
+                let held = scene.holds(0);
+                assert!(held <= want && held + 1 >= want, "{before:?}: {held} of {in_flight}");
+                for _ in 0..5 {
+                    scene.pass(40 * MS).enter(well, 1);
+                    assert_eq!(scene.holds(0), held + 1, "{before:?}, {in_flight}");
+                    let (_, grant) = scene.held.pop().unwrap();
+                    scene.drr.release(grant, 0, scene.now);
+                    scene.hear();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cluster_that_gives_back_has_all_slots() {
+    let (policy, busy, _) = clusters(true);
+    let mut scene = Scene::new(policy);
+    scene.history(busy, 5 * MS).enter_each(busy, 60);
+    for held in [14, 16, 16, 16] {
+        assert_eq!(scene.holds(0), held);
+        scene.pass(5 * MS).release(0);
+    }
+    // It stalls: what it has it keeps, and gets no more than its part again.
+    scene.pass(120 * MS);
+    for held in [15, 14, 14] {
+        scene.release(0);
+        assert_eq!(scene.holds(0), held);
+    }
+}
+
+#[test]
+fn a_tenants_requests_to_one_cluster_are_not_judged_by_those_to_another() {
+    let (policy, stalled, well) = clusters(false);
+    for warm in [true, false] {
+        let mut scene = Scene::new(policy);
+        if warm {
+            scene.history(stalled, MS).history(well, MS);
+        }
+        // Seven others: a share of two.
+        for other in 1..=7 {
+            scene.enter(claim(other), 1);
+        }
+        scene.enter_each(stalled, 2).pass(150 * MS).enter_each(stalled, 5);
+        assert_eq!(scene.holds(0), 2, "its share");
+        scene.enter(well, 1);
+        assert_eq!(scene.holds(0), 3, "one place for a cluster of which it holds nothing");
+        scene.enter_each(well, 2);
+        assert_eq!(scene.holds(0), if warm { 5 } else { 3 }, "fast: any free slot");
+    }
+}
+
+#[test]
+fn a_principals_requests_to_one_cluster_are_not_judged_by_those_to_another() {
+    let (policy, stalled, well) = clusters(false);
+    let (stalled, well) = (Claim { principal: 7, ..stalled }, Claim { principal: 7, ..well });
+    let mut scene = Scene::new(policy);
+    scene.history(well, MS).enter(stalled, 4).pass(150 * MS).enter(stalled, 4);
+    assert_eq!(scene.holds(0), 4, "a quarter");
+    scene.enter(well, 3);
+    assert_eq!(scene.holds(0), 7);
+    // Slow there too: a place, and no more.
+    let mut scene = Scene::new(policy);
+    scene.history(well, 150 * MS).enter(stalled, 4).pass(150 * MS).enter(well, 3);
+    assert_eq!(scene.holds(0), 5);
+}
+
+#[test]
+fn an_explicit_bound_keeps_a_place_for_the_other_clusters_that_are_asked_for() {
+    let (policy, stalled, well) = clusters(true);
+    let bound = |claim| {
+        let policy = TenantPolicy { in_flight: Bound::Slots(slots(4)), ..TenantPolicy::default() };
+        Claim { policy, ..claim }
+    };
+    let (stalled, well) = (bound(stalled), bound(well));
+    let mut scene = Scene::new(policy);
+    scene.enter_each(stalled, 6);
+    assert_eq!(scene.holds(0), 4, "nothing else is asked for");
+    scene.enter(well, 1);
+    assert_eq!((scene.holds(0), scene.waits(0)), (4, 3));
+    scene.pass(150 * MS).release(0);
+    assert_eq!((scene.holds(0), scene.waits(0)), (4, 2), "the place is the other's");
+    let (_, grant) = scene.held.pop().unwrap();
+    scene.drr.release(grant, 0, scene.now);
+    scene.hear();
+    assert_eq!((scene.holds(0), scene.waits(0)), (3, 2), "and stays so");
 }
 
 #[test]
@@ -360,13 +477,68 @@ fn the_wait_of_one_that_stands_aside_says_nothing_of_the_others() {
 fn a_lowered_in_flight_gives_no_slot_until_below() {
     let mut scene = Scene::new(Policy { only_tenant: true, ..policy(8) });
     scene.enter(claim(0), 10);
-    scene.drr.configure(Policy { only_tenant: true, ..policy(3) }, scene.now);
+    let policy = Policy { only_tenant: true, ..policy(3) };
+    scene.drr.configure(&Generation { policy, ..Generation::default() }, scene.now);
     for held in (3..8).rev() {
         scene.release(0);
         assert_eq!(scene.holds(0), held);
     }
     scene.release(0);
     assert_eq!((scene.holds(0), scene.waits(0)), (3, 1));
+}
+
+/// A generation with other bounds of a tenant, its principals, and their cluster.
+fn generation(number: u64, policy: Policy, of: TenantPolicy, cluster: Bound) -> Generation {
+    Generation { number, policy, tenants: [(0, of)].into(), clusters: [(0, cluster)].into() }
+}
+
+#[test]
+fn those_that_wait_go_by_another_generations_bounds_at_once() {
+    let auto = TenantPolicy::default();
+    let bound = |n| Bound::Slots(slots(n));
+    let of_tenant = |n| (TenantPolicy { in_flight: bound(n), ..auto }, Bound::Auto);
+    let of_principal = |n| (TenantPolicy { principal_in_flight: bound(n), ..auto }, Bound::Auto);
+    let of_cluster = |n| (auto, bound(n));
+    let bounds: [&dyn Fn(u32) -> (TenantPolicy, Bound); 3] = [&of_tenant, &of_principal, &of_cluster];
+    for (n, bound) in bounds.into_iter().enumerate() {
+        for (only_tenant, only_cluster) in [(true, true), (false, false)] {
+            let policy = Policy { only_tenant, only_cluster, ..policy(16) };
+            let (of, cluster) = bound(2);
+            let claim = Claim { generation: 1, policy: of, cluster_in_flight: cluster, ..claim(0) };
+            let mut scene = Scene::new(policy);
+            scene.enter(claim, 8);
+            assert_eq!((scene.holds(0), scene.waits(0)), (2, 6), "{n}");
+            let reload = |scene: &mut Scene, number, most| {
+                let (of, cluster) = bound(most);
+                scene.drr.configure(&generation(number, policy, of, cluster), scene.now);
+                scene.hear();
+            };
+            reload(&mut scene, 2, 5);
+            assert_eq!((scene.holds(0), scene.waits(0)), (5, 3), "raised, {n}");
+            // One that began before the reload and comes only now changes nothing.
+            scene.enter(claim, 1).release(0);
+            assert_eq!((scene.holds(0), scene.waits(0)), (5, 3), "late, {n}");
+            reload(&mut scene, 3, 3);
+            for held in [4, 3, 3, 3] {
+                scene.release(0);
+                assert_eq!(scene.holds(0), held, "lowered, {n}");
+            }
+            scene.drr.configure(&generation(4, policy, auto, Bound::Auto), scene.now);
+            scene.hear();
+            assert_eq!(scene.waits(0), 0, "lifted, {n}");
+        }
+    }
+}
+
+#[test]
+fn another_generations_weights_hold_for_those_that_wait() {
+    let mut scene = Scene::new(policy(16));
+    scene.history(claim(0), 101 * MS).enter(claim(1), 1).enter_each(claim(0), 20);
+    assert_eq!(scene.holds(0), 8);
+    let heavy = weighing(0, 3).policy;
+    scene.drr.configure(&generation(1, policy(16), heavy, Bound::Auto), scene.now);
+    scene.hear();
+    assert_eq!(scene.holds(0), 12);
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl Client {
 
     pub fn claim(&self) -> Claim {
         Claim {
+            generation: 0,
             tenant: self.tenant,
             policy: TenantPolicy { weight: slots(self.weight), ..TenantPolicy::default() },
             principal: self.tenant,
