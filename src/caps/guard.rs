@@ -244,9 +244,7 @@ impl Decoding {
                 return Ok(if piece.is_empty() { Turn::Dry } else { Turn::Piece(piece) });
             };
             if self.forward_plain && produced > 0 {
-                // Copied, so that a small piece does not pin a whole step.
-                let piece = self.buffer.bytes.get(..produced).unwrap_or_default();
-                return Ok(Turn::Piece(Bytes::copy_from_slice(piece)));
+                return Ok(Turn::Piece(self.buffer.piece(produced)));
             }
             // At least 1, so that it comes to an end.
             work += produced.max(before.saturating_sub(raw.len())).max(1);
@@ -310,11 +308,22 @@ struct Buffer {
 impl Buffer {
     fn first(&mut self, room: usize) -> Result<&mut [u8], Breach> {
         if self.bytes.is_empty() {
-            if !self.held.take(STEP as u64) {
+            if self.held.held() == 0 && !self.held.take(STEP as u64) {
                 return Err(Breach::Degraded);
             }
             self.bytes = vec![0; STEP].into_boxed_slice();
         }
         self.bytes.get_mut(..room).ok_or(Breach::Degraded)
+    }
+
+    /// The first `produced` bytes, to be passed on. The buffer itself where they fill it well: while they wait there is no
+    /// other one. A small piece is copied, so that it does not pin a whole step.
+    fn piece(&mut self, produced: usize) -> Bytes {
+        if produced < STEP / 2 {
+            return Bytes::copy_from_slice(self.bytes.get(..produced).unwrap_or_default());
+        }
+        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        bytes.truncate(produced);
+        bytes.into()
     }
 }
