@@ -3,7 +3,8 @@
 //! **What is slow is judged cluster by cluster.** What a tenant, or a principal, asks of one cluster is a lane of its own:
 //!
 //! - One that turns over fast may have any free slot, whatever becomes of the tenant's other lanes.
-//! - Those that do not are, together, held to the tenant's share and to 7/8 of all, a principal's slow ones to a quarter.
+//! - Those that do not are, together, held to the tenant's share and to 7/8 of all, a principal's to a quarter (7/8 while
+//!   no other is there).
 //!   A lane that holds nothing has one place beyond the share or the quarter (not beyond 7/8), so that what stalls in
 //!   one cluster leaves a way to the others, however small the share.
 //!
@@ -76,7 +77,8 @@ impl Drr {
         Parked::Share(most)
     }
 
-    // http.md §2: a principal whose requests are slow is held to a quarter of the slots.
+    // http.md §2: a principal whose requests are slow is held to a quarter of the slots; so is one of which nothing is
+    // known, or a burst would have them all before its requests are slow.
     pub(super) fn may_principal(&self, owner: Owner, now: u64) -> bool {
         let tenant = &self.tenants.records[owner.tenant];
         let lanes = &self.principals.records[owner.principal].lanes;
@@ -85,12 +87,10 @@ impl Drr {
         if self.is_full(lanes, lane, tenant.policy.principal_in_flight.of(all), now) {
             return false;
         }
-        // The only principal of the only tenant has nobody beside it to be protected.
+        // The only principal of the only tenant has nobody beside it to be protected, but who may come.
         let alone = self.policy.only_tenant && tenant.principals <= 1 && now >= tenant.crowded_until;
-        alone
-            || lane.held() == 0
-            || !lane.is_slow(self.lend, now)
-            || lanes.held_slow(self.lend, now) < share(all, 1, 4)
+        let most = if alone { share(all, 7, 8) } else { share(all, 1, 4) };
+        lane.held() == 0 || lane.turns_over_fast(self.lend, now) || lanes.held_but_fast(self.lend, now) < most
     }
 
     /// Whether an explicit bound leaves no slot. One who is known to ask for other clusters too finds a slot for them.

@@ -39,17 +39,9 @@ impl Lanes {
 
     /// Slots of those lanes that do not turn over fast.
     pub(super) fn held_but_fast(&self, lend: u64, now: u64) -> u32 {
-        self.held_where(|hold| !hold.turns_over_fast(lend, now))
-    }
-
-    /// Slots of those lanes that are shown to be slow.
-    pub(super) fn held_slow(&self, lend: u64, now: u64) -> u32 {
-        self.held_where(|hold| hold.is_slow(lend, now))
-    }
-
-    fn held_where(&self, wanted: impl Fn(&Hold) -> bool) -> u32 {
         let holds = self.all.iter().map(|lane| &lane.hold).filter(|hold| hold.held() > 0);
-        holds.filter(|hold| wanted(hold)).fold(0, |sum, hold| sum.saturating_add(hold.held()))
+        let slow = holds.filter(|hold| !hold.turns_over_fast(lend, now));
+        slow.fold(0, |sum, hold| sum.saturating_add(hold.held()))
     }
 
     /// `cluster` is asked for.
@@ -105,8 +97,8 @@ mod tests {
             "what is held stays"
         );
         lanes.begin(99, false, 151);
-        assert_eq!((lanes.held(), lanes.held_but_fast(100, 151), lanes.held_slow(100, 151)), (2, 1, 1));
-        assert_eq!((lanes.held_but_fast(100, 252), lanes.held_slow(100, 252)), (2, 2));
+        assert_eq!((lanes.held(), lanes.held_but_fast(100, 151)), (2, 1));
+        assert_eq!(lanes.held_but_fast(100, 252), 2);
         assert_eq!(lanes.to(1).held(), 0, "forgotten");
     }
 }

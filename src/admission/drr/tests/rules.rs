@@ -156,7 +156,8 @@ fn the_last_slots_are_lent_to_who_gives_back() {
 fn the_only_tenant_has_no_bound_but_an_explicit_one() {
     let only = Policy { only_tenant: true, ..policy(16) };
     for (bound, want) in
-        [(Bound::Auto, 16), (Bound::Slots(slots(3)), 3), (Bound::Share(500), 8), (Bound::Share(1), 1)]
+        // Its only principal leaves an eighth to who may come.
+        [(Bound::Auto, 14), (Bound::Slots(slots(3)), 3), (Bound::Share(500), 8), (Bound::Share(1), 1)]
     {
         let mut scene = Scene::new(only);
         let policy = TenantPolicy { in_flight: bound, ..TenantPolicy::default() };
@@ -239,6 +240,18 @@ fn a_slow_principal_is_held_to_a_quarter_and_others_of_its_tenant_go_on() {
     assert_eq!((scene.holds(0), scene.waits(0)), (12, 4), "4 of the one, 8 of the other");
     scene.release(0);
     assert_eq!((scene.holds(0), scene.waits(0)), (12, 3), "one more of the slow one");
+}
+
+#[test]
+fn a_burst_of_one_principal_of_which_nothing_is_known_leaves_slots_to_others() {
+    for (only_tenant, first) in [(true, 14), (false, 4)] {
+        let mut scene = Scene::new(Policy { only_tenant, only_cluster: true, ..policy(16) });
+        let (slow, other) = (Claim { streams: true, ..claim(0) }, Claim { principal: 1, ..claim(0) });
+        scene.enter(slow, 40);
+        assert_eq!(scene.holds(0), first, "{only_tenant}");
+        scene.enter(other, 2);
+        assert_eq!(scene.holds(0), first + 2, "{only_tenant}: who comes finds a place at once");
+    }
 }
 
 #[test]
@@ -405,7 +418,10 @@ fn an_explicit_bound_keeps_a_place_for_the_other_clusters_that_are_asked_for() {
 #[test]
 fn the_only_cluster_is_not_held_back() {
     let mut scene = Scene::new(Policy { only_tenant: true, only_cluster: true, ..policy(16) });
-    scene.history(claim(0), 500 * MS).enter(claim(0), 20);
+    scene.history(claim(0), 500 * MS);
+    for principal in 0..5 {
+        scene.enter(Claim { principal, ..claim(0) }, 4);
+    }
     assert_eq!(scene.holds(0), 16);
 }
 
@@ -476,7 +492,7 @@ fn the_wait_of_one_that_stands_aside_says_nothing_of_the_others() {
 #[test]
 fn a_lowered_in_flight_gives_no_slot_until_below() {
     let mut scene = Scene::new(Policy { only_tenant: true, ..policy(8) });
-    scene.enter(claim(0), 10);
+    scene.history(claim(0), MS).enter(claim(0), 10);
     let policy = Policy { only_tenant: true, ..policy(3) };
     scene.drr.configure(&Generation { policy, ..Generation::default() }, scene.now);
     for held in (3..8).rev() {
@@ -506,7 +522,7 @@ fn those_that_wait_go_by_another_generations_bounds_at_once() {
             let (of, cluster) = bound(2);
             let claim = Claim { generation: 1, policy: of, cluster_in_flight: cluster, ..claim(0) };
             let mut scene = Scene::new(policy);
-            scene.enter(claim, 8);
+            scene.history(claim, MS).enter(claim, 8);
             assert_eq!((scene.holds(0), scene.waits(0)), (2, 6), "{n}");
             let reload = |scene: &mut Scene, number, most| {
                 let (of, cluster) = bound(most);
