@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use super::{Level, Policy, Shedding};
+use super::{Level, PARTS, Policy, Shedding};
 
 /// A value that is just at the threshold.
 pub(super) const THRESHOLD: u64 = 1_000_000;
-/// Quarters of the writes that are let through on trial before all of them are, each for half of `hold`. Pressure that
+/// Parts of the writes, in 32, that are let through on trial before all of them are, each for half of `hold`. The first
+/// are so few that a service that stalls still shows it before the reads wait for them. Pressure that
 /// comes of the writes alone is gone as soon as they are shed: it would come and go for as long as its cause lasts.
-const TRIALS: [u8; 3] = [1, 2, 4];
+const TRIALS: [u8; 4] = [1, 8, 16, 32];
 
 #[derive(Debug, Default)]
 pub(super) struct Latch {
@@ -24,7 +25,7 @@ pub(super) struct Latch {
 impl Latch {
     pub(super) fn shedding(&self) -> Shedding {
         let through = self.trials.checked_sub(1).and_then(|trial| TRIALS.get(trial)).copied().unwrap_or(0);
-        Shedding { level: self.level, quarters: if self.level == Level::Normal { 0 } else { 4 - through } }
+        Shedding { level: self.level, parts: if self.level == Level::Normal { 0 } else { PARTS - through } }
     }
 
     /// `value` is in millionths of the threshold.

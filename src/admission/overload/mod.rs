@@ -7,8 +7,8 @@
 //!          below `release` of it for `hold` on end
 //! ```
 //!
-//! Before `writes` ends, a quarter, a half, and all of them are let through for half of `hold` each: when the pressure comes
-//! back meanwhile it was never released.
+//! Before `writes` ends, 1 in 32, a quarter, a half, and all of them are let through for half of `hold` each: when the
+//! pressure comes back meanwhile it was never released.
 //!
 //! Each cause goes its own way through these levels, and the highest counts: so none hides another, and a value that
 //! swings around a threshold changes nothing more than once in `hold`.
@@ -93,13 +93,16 @@ pub enum Level {
     Last,
 }
 
-/// How much is shed, to the quarter of what a level sheds. The more is shed the greater.
+/// Into how many parts the writes are divided, of which some are let through.
+const PARTS: u8 = 32;
+
+/// How much is shed, to a part of what a level sheds. The more is shed the greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shedding {
     /// Which routes' writes.
     pub level: Level,
-    /// So many quarters of those that [`Level::Writes`] sheds; fewer than 4 while the others are let through on trial.
-    quarters: u8,
+    /// So many parts of those that [`Level::Writes`] sheds; not all while the others are let through on trial.
+    parts: u8,
 }
 
 /// When a route's writes are shed. `routes.*.shed`
@@ -230,7 +233,7 @@ impl Shedding {
         match (order, self.level) {
             (Shed::Never, _) | (_, Level::Normal) | (Shed::Last, Level::Writes) => false,
             (_, Level::Last) => true,
-            (Shed::WithWrites, Level::Writes) => turn % 4 < u32::from(self.quarters),
+            (Shed::WithWrites, Level::Writes) => turn % u32::from(PARTS) < u32::from(self.parts),
         }
     }
 }

@@ -63,8 +63,8 @@ fn pressure_that_stays_sheds_the_last_too_and_is_released_step_by_step() {
     let (mut overload, mut now) = overload();
     let lag = |ms| Readings { lag: Duration::from_millis(ms), ..CALM };
     let mut levels: Vec<(Level, i32)> = Vec::new();
-    // 3 s over it, 3 s between, 8 s below.
-    for tick in 0..140 {
+    // 3 s over it, 3 s between, 9 s below.
+    for tick in 0..150 {
         let ms = if tick < 30 {
             60
         } else if tick < 60 {
@@ -78,7 +78,7 @@ fn pressure_that_stays_sheds_the_last_too_and_is_released_step_by_step() {
         }
         now += TICK;
     }
-    assert_eq!(levels, [(Level::Writes, 0), (Level::Last, 20), (Level::Writes, 80), (Level::Normal, 130)]);
+    assert_eq!(levels, [(Level::Writes, 0), (Level::Last, 20), (Level::Writes, 80), (Level::Normal, 140)]);
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn a_failing_cluster_presses_on_its_own_routes_only() {
     assert_eq!((level(&overload), level_of(&overload, 1)), (Level::Normal, Level::Writes));
     assert_eq!((level_of(&overload, 2), level_of(&overload, 3)), (Level::Normal, Level::Normal));
     assert_eq!(overload.causes(), [Cause::Backends(1)]);
-    // Its failures are forgotten after five seconds; two steps of two more and three trials of one release it.
+    // Its failures are forgotten after five seconds; two steps of two more and four trials of one release it.
     assert_eq!(level_of(&overload, 1), Level::Writes);
-    for _ in 0..125 {
+    for _ in 0..135 {
         overload.handle_readings(&CALM, now);
         now += TICK;
     }
@@ -123,7 +123,7 @@ fn routes_are_shed_in_their_order() {
     for (level, with_writes, last, never) in
         [(Normal, false, false, false), (Writes, true, false, false), (Last, true, true, false)]
     {
-        let shedding = Shedding { level, quarters: 4 };
+        let shedding = Shedding { level, parts: PARTS };
         let sheds = [Shed::WithWrites, Shed::Last, Shed::Never].map(|order| shedding.sheds(order, 3));
         assert_eq!(sheds, [with_writes, last, never], "{level:?}");
     }
@@ -135,14 +135,14 @@ fn writes_are_let_through_on_trial_before_the_level_falls() {
     overload.handle_readings(&Readings { lag: Duration::from_millis(60), ..CALM }, now);
     let mut shed = Vec::new();
     while level(&overload) > Level::Normal {
-        let of_eight = (0..8).filter(|turn| overload.shedding().sheds(Shed::WithWrites, *turn)).count();
-        if shed.last() != Some(&of_eight) {
-            shed.push(of_eight);
+        let of_64 = (0..64).filter(|turn| overload.shedding().sheds(Shed::WithWrites, *turn)).count();
+        if shed.last() != Some(&of_64) {
+            shed.push(of_64);
         }
         now += TICK;
         overload.handle_readings(&CALM, now);
     }
-    assert_eq!(shed, [8, 6, 4, 0]);
+    assert_eq!(shed, [64, 62, 48, 32, 0]);
 }
 
 /// A neighbour's stall, with writes that press as soon as a half of them is let through.
@@ -151,9 +151,9 @@ fn pressure_that_comes_of_the_writes_alone_does_not_flap() {
     let (mut overload, mut now) = overload();
     let (mut levels, mut through_on_trial) = (vec![level(&overload)], 0);
     for tick in 0..600 {
-        let through = (0..4).filter(|turn| !overload.shedding().sheds(Shed::WithWrites, *turn)).count();
-        let lag = if tick < 400 && through > 1 { 60 } else { 10 };
-        through_on_trial += usize::from(through == 1);
+        let through = (0..32).filter(|turn| !overload.shedding().sheds(Shed::WithWrites, *turn)).count();
+        let lag = if tick < 400 && through > 8 { 60 } else { 10 };
+        through_on_trial += usize::from((1..=8).contains(&through));
         overload.handle_readings(&Readings { lag: Duration::from_millis(lag), ..CALM }, now);
         if levels.last() != Some(&level(&overload)) {
             levels.push(level(&overload));
