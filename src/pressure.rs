@@ -150,7 +150,7 @@ mod tests {
         assert!(pressure.sheds_writes() && pressure.causes() == [Cause::Lag]);
         assert_eq!(pressure.sheds(7, Shed::WithWrites), Some(Policy::default().hold));
         assert_eq!(pressure.sheds(7, Shed::Last), None);
-        for n in 1..60 {
+        for n in 1..80 {
             pressure.on_readings(Readings::default(), std::iter::empty(), now + EVERY * n);
         }
         assert!(!pressure.is_degraded());
