@@ -6,7 +6,8 @@
 //! their share of it. Streams that are open already may still fill their windows.
 //!
 //! An estimate: what is thrown away with a request is known by the bodies that are left, each of which has at most its
-//! stream's window unread. Atomic counters, no lock; it refuses nothing, the request path does.
+//! stream's window unread. Heads that never become requests, and bodies that are over before anybody looks, are counted
+//! among them until no request of the connection has a body any more. Atomic counters, no lock; it refuses nothing, the request path does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,7 +35,10 @@ pub struct Held {
     all: Arc<Unread>,
     windows: Windows,
     bytes: AtomicU64,
+    /// That have begun.
     bodies: AtomicU64,
+    /// Of these, requests'.
+    requests: AtomicU64,
 }
 
 /// A body that comes on a connection; what was not read of it is thrown away when this is dropped.
@@ -49,8 +53,8 @@ impl Unread {
 
     /// A connection that has sent nothing yet.
     pub fn open(self: &Arc<Self>, windows: Windows) -> Arc<Held> {
-        let (bytes, bodies) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Held { all: Arc::clone(self), windows, bytes, bodies })
+        let none = AtomicU64::default;
+        Arc::new(Held { all: Arc::clone(self), windows, bytes: none(), bodies: none(), requests: none() })
     }
 
     /// A connection holds `now` bytes where it held `before`.
@@ -78,6 +82,9 @@ impl Held {
 
     /// A body that has begun is a request's now.
     pub fn body(self: &Arc<Self>) -> Body {
+        let requests = self.requests.fetch_add(1, Relaxed).saturating_add(1);
+        // It may have been forgotten with the last one before it.
+        let _ = self.bodies.fetch_max(requests, Relaxed);
         Body(Arc::clone(self))
     }
 
@@ -125,8 +132,12 @@ impl Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let left = self.0.bodies.fetch_sub(1, Relaxed).saturating_sub(1);
-        let most = self.0.most(left);
+        let Held { bodies, requests, .. } = &*self.0;
+        let is_last = requests.fetch_sub(1, Relaxed) == 1;
+        let left = |bodies: u64| if is_last { 0 } else { bodies.saturating_sub(1) };
+        // It is never refused.
+        let before = bodies.fetch_update(Relaxed, Relaxed, |bodies| Some(left(bodies))).unwrap_or(0);
+        let most = self.0.most(left(before));
         self.0.becomes(|held| held.min(most));
     }
 }
@@ -143,9 +154,9 @@ mod tests {
     fn what_comes_is_held_until_it_is_read_or_thrown_away() {
         let all: Arc<Unread> = Arc::default();
         let held = all.open(WINDOWS);
-        let (first, second) = (held.body(), held.body());
         held.came(1, 50);
         held.came(1, 40);
+        let (first, second) = (held.body(), held.body());
         assert_eq!(all.bytes(), 90);
         first.read(30);
         assert_eq!(all.bytes(), 60);
@@ -160,6 +171,18 @@ mod tests {
         assert_eq!(all.bytes(), 0, "no body, nothing unread");
         held.came(0, 5);
         assert_eq!(all.bytes(), 0, "what comes behind a reset is thrown away");
+        // Heads that nobody makes a request of are forgotten with the last body.
+        held.came(9, 100);
+        let body = held.body();
+        assert_eq!(all.bytes(), 100);
+        drop(body);
+        held.came(0, 100);
+        assert_eq!(all.bytes(), 0);
+        // One of them is a request's after all.
+        let late = held.body();
+        held.came(0, 100);
+        assert_eq!(all.bytes(), 64);
+        drop(late);
         held.came(1, 5);
         drop(held);
         assert_eq!((all.bytes(), all.holders.load(Relaxed)), (0, 0));
@@ -202,6 +225,8 @@ mod tests {
                     prop_assert!(held.iter().any(|held| held.is_over(100)), "somebody is over");
                 }
             }
+            drop(bodies);
+            prop_assert_eq!(all.bytes(), 0, "without a body there is nothing unread");
         }
     }
 }
