@@ -7,12 +7,14 @@
 
 mod admit;
 mod body;
+mod charge;
 mod correlation;
 mod ctx;
 mod downstream;
 mod exchange;
 mod fields;
 mod gather;
+mod head;
 mod hedge;
 mod meter;
 mod peer;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use pingora_proxy::Session;
 
 use super::Gateway;
-use super::admit::Who;
+use super::charge::Who;
 use super::ctx::RequestCtx;
 use super::downstream::Downstream;
 use super::gather::Failed;
