@@ -13,6 +13,7 @@ mod both;
 mod broken;
 mod capabilities;
 mod connecting;
+mod crowding;
 mod decoding;
 mod guarding;
 mod hedging;
