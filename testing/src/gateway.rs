@@ -8,13 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::PATIENCE;
 use crate::client::{Answer, Http1, Request};
 use crate::net::Address;
 use crate::process::{Line, Process, Signal};
-
-/// How often the admin listener is asked for something that it cannot announce.
-const SCRAPE: Duration = Duration::from_millis(10);
+use crate::{LOOK, PATIENCE};
 
 /// A gateway to be.
 #[derive(Debug)]
@@ -212,7 +209,7 @@ impl Gateway {
     /// Scrapes until the metric is as `wanted`; panics with the last value when it does not come to be.
     pub async fn metric_becomes(&self, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut scrape = tokio::time::interval(SCRAPE);
+        let mut scrape = tokio::time::interval(LOOK);
         loop {
             scrape.tick().await;
             let value = self.metric(series).await;
@@ -230,7 +227,7 @@ impl Gateway {
     /// Asks for `/readyz` until it says what is `wanted`.
     pub async fn readiness_becomes(&self, wanted: u16) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut scrape = tokio::time::interval(SCRAPE);
+        let mut scrape = tokio::time::interval(LOOK);
         loop {
             scrape.tick().await;
             let answer = self.admin("/readyz").await;

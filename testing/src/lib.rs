@@ -76,3 +76,18 @@ pub use pattern::{pattern, pattern_at};
 /// How long a test waits for what must happen before it fails. Long, since machines are slow and busy; no test
 /// measures time by it.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+/// How often it looks.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Waits for what nothing tells but a look: no line of the log, no metric, no answer.
+///
+/// # Panics
+/// With `what`, when it does not come to be.
+pub async fn comes_true(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !is_true() {
+        assert!(looks.tick().await < deadline, "it does not come true: {what}");
+    }
+}

@@ -146,18 +146,22 @@ async fn checked_in_vain(gateway: &Gateway, backends: &[&str], times: usize) {
     assert!(all.await.is_some(), "{}", gateway.log_text());
 }
 
+fn both_ways(oap: &Backend, http1: &Origin) -> Conf {
+    conf::minimal()
+        .oap_cluster("app", &oap.address())
+        .http1_cluster("plain", &http1.address().into())
+        .proxy_route_with("plain", "/plain/", "plain", ", shed: never")
+        .proxy_route_with("app", "/", "app", ", shed: never")
+}
+
 #[tokio::test]
 async fn a_gateway_without_descriptors_blames_no_backend() {
     let backend = Backend::oap().script(|_| Script::whole(200, &[], "ok")).start();
     let origin = Origin::http1(1);
     let (oap, plain) = (backend.address().to_string(), origin.address().to_string());
-    let config = conf::minimal()
-        .oap_cluster("app", &backend.address())
-        .http1_cluster("plain", &origin.address().into())
+    let config = both_ways(&backend, &origin)
         .oap_cluster("fresh", &backend.address())
         .proxy_route_with("fresh", "/fresh/", "fresh", ", shed: never")
-        .proxy_route_with("plain", "/plain/", "plain", ", shed: never")
-        .proxy_route_with("app", "/", "app", ", shed: never")
         .set("clusters.app.health", "{ interval: 50ms, unhealthy: 2 }")
         .set("clusters.plain.health", "{ interval: 50ms, unhealthy: 2 }")
         .set("clusters.fresh.health.interval", "1h")
@@ -198,11 +202,7 @@ async fn clients_do_not_get_the_descriptors_that_backends_and_operators_need() {
     let backend = Backend::oap().script(|_| Script::whole(200, &[], "ok")).start();
     let origin = Origin::http1(1);
     let (oap, plain) = (backend.address().to_string(), origin.address().to_string());
-    let config = conf::minimal()
-        .oap_cluster("app", &backend.address())
-        .http1_cluster("plain", &origin.address().into())
-        .proxy_route_with("plain", "/plain/", "plain", ", shed: never")
-        .proxy_route_with("app", "/", "app", ", shed: never")
+    let config = both_ways(&backend, &origin)
         .set("clusters.app.health", "{ interval: 50ms, unhealthy: 2 }")
         .set("clusters.plain.health", "{ interval: 50ms, unhealthy: 2 }")
         .set("limits.per_address.connections", "none")

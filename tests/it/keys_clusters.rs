@@ -7,7 +7,7 @@ use gateway_testing::client::{Http2, Request};
 use gateway_testing::conf::{self, Conf};
 use gateway_testing::origin::Origin;
 use gateway_testing::relay::Relay;
-use gateway_testing::{Gateway, pattern};
+use gateway_testing::{Gateway, comes_true, pattern};
 
 use crate::BINARY;
 use crate::both::Version;
@@ -128,11 +128,7 @@ async fn a_name_is_looked_up_as_often_as_refresh_says() {
         Gateway::start(BINARY, &conf.yaml()).await
     };
     let (rarely, often) = (start("1h").await, start("100ms").await);
-    let began = tokio::time::Instant::now();
-    while lookups(&often) < 3 {
-        assert!(began.elapsed() < gateway_testing::PATIENCE, "{}", often.log_text());
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    comes_true("it is looked up again", || lookups(&often) >= 3).await;
     assert_eq!(lookups(&rarely), 1);
 }
 
@@ -217,12 +213,7 @@ async fn there_are_no_more_connections_to_an_http_backend_than_its_most() {
             .proxy_route("/", "app");
         let gateway = Gateway::start(BINARY, &conf.yaml()).await;
         gateway.metric_becomes("upstream_health", |up| up == 1.0).await;
-        // The check's.
-        let began = tokio::time::Instant::now();
-        while relay.accepted() == 0 || relay.open() > 0 {
-            assert!(began.elapsed() < gateway_testing::PATIENCE);
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        comes_true("the check's is over", || relay.accepted() > 0 && relay.open() == 0).await;
         let client = Http2::connect(gateway.address("public")).await;
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..5 {
@@ -232,11 +223,7 @@ async fn there_are_no_more_connections_to_an_http_backend_than_its_most() {
         // None of them is answered yet: the others wait for their turn.
         let waiting = (5 - expected) as f64;
         gateway.metric_becomes("gateway_drr_queue_depth", |queued| queued == waiting).await;
-        let began = tokio::time::Instant::now();
-        while relay.open() < expected {
-            assert!(began.elapsed() < gateway_testing::PATIENCE);
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        comes_true("those that have a place have a connection", || relay.open() >= expected).await;
         assert_eq!(relay.open(), expected, "{max}");
         while let Some(answer) = all.join_next().await {
             answer.unwrap().expect(200, &pattern(2));

@@ -8,7 +8,7 @@ use gateway_testing::backend::{Backend, Gate, Script};
 use gateway_testing::client::{Http1, Request};
 use gateway_testing::conf::{self, Conf};
 use gateway_testing::process::Signal;
-use gateway_testing::{Gateway, PATIENCE, pattern};
+use gateway_testing::{Gateway, PATIENCE, comes_true, pattern};
 
 use crate::BINARY;
 use crate::both::Version;
@@ -37,11 +37,7 @@ async fn there_are_as_many_workers_as_it_is_told() {
                 .filter(|task| is_worker(&task.as_ref().unwrap().path()))
                 .count()
         };
-        let began = tokio::time::Instant::now();
-        while count() != workers {
-            assert!(began.elapsed() < PATIENCE, "{} of {workers}", count());
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        comes_true(&format!("{workers} workers"), || count() == workers).await;
     }
 }
 

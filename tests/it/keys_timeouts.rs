@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use gateway_testing::backend::{Backend, Gate, Greeting, Script};
-use gateway_testing::client::{Http1, Request};
+use gateway_testing::client::{Http1, Pace, Request};
 use gateway_testing::conf::{self, Conf};
 use gateway_testing::net::Address;
 use gateway_testing::origin::Origin;
 use gateway_testing::relay::Relay;
 use gateway_testing::tls::{Authority, Server};
 use gateway_testing::wire::ServerHello;
-use gateway_testing::{Gateway, PATIENCE, pattern};
+use gateway_testing::{Gateway, PATIENCE, comes_true, pattern};
 
 use crate::BINARY;
 use crate::both::Version;
@@ -26,14 +26,14 @@ fn app(protocol: &str, mode: &str, address: &Address) -> Conf {
         .proxy_route_with("app", "/", "app", ", timeout: 400ms")
 }
 
-/// Waits for what no log line and no metric tells.
-async fn comes_true(what: &str, is_true: impl Fn() -> bool) {
-    let began = tokio::time::Instant::now();
-    let mut looks = tokio::time::interval(Duration::from_millis(10));
-    while !is_true() {
-        looks.tick().await;
-        assert!(began.elapsed() < PATIENCE, "{what}");
-    }
+/// A cluster of each kind, with how many requests share a connection.
+fn kinds(oap: &Backend, http1: &Origin, http2: &Origin) -> [(&'static str, &'static str, Address); 4] {
+    [
+        ("oap", "auto", oap.address()),
+        ("oap", "exclusive", oap.address()),
+        ("http1", "auto", http1.address().into()),
+        ("http2", "auto", http2.address().into()),
+    ]
 }
 
 #[tokio::test]
@@ -86,12 +86,7 @@ async fn an_answer_may_be_silent_for_as_long_as_read_says() {
     };
     let backend = Backend::oap().script(pausing).start();
     let (http1, http2) = (Origin::http1(1), Origin::http2());
-    for (protocol, mode, address) in [
-        ("oap", "auto", backend.address()),
-        ("oap", "exclusive", backend.address()),
-        ("http1", "auto", http1.address().into()),
-        ("http2", "auto", http2.address().into()),
-    ] {
+    for (protocol, mode, address) in kinds(&backend, &http1, &http2) {
         for (read, whole) in [("100ms", false), ("5s", true)] {
             let conf = app(protocol, mode, &address)
                 .set("clusters.app.timeouts.read", read)
@@ -170,9 +165,11 @@ async fn a_client_that_takes_its_time_is_no_backend_that_does() {
         let mut client = Http1::connect(gateway.address("public")).await;
         let request = Request::post("/x", pattern(100_000));
         assert!(client.send(&request.http1_head()).await);
+        // A quarter of a second for each piece.
+        let mut pace = Pace::new(160_000);
         for piece in pattern(100_000).chunks(40_000) {
             assert!(client.send(piece).await);
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            pace.moved(piece.len()).await;
         }
         assert_eq!(client.answer("POST").await.status, 201, "{}", gateway.log_text());
     }
@@ -182,12 +179,7 @@ async fn a_client_that_takes_its_time_is_no_backend_that_does() {
 async fn an_unused_connection_is_kept_for_as_long_as_idle_says() {
     let backend = Backend::oap().start();
     let (http1, http2) = (Origin::http1(1), Origin::http2());
-    for (protocol, mode, address) in [
-        ("oap", "auto", backend.address()),
-        ("oap", "exclusive", backend.address()),
-        ("http1", "auto", http1.address().into()),
-        ("http2", "auto", http2.address().into()),
-    ] {
+    for (protocol, mode, address) in kinds(&backend, &http1, &http2) {
         let relays = [Relay::to(address.clone()), Relay::to(address)];
         let gateway = async |relay: &Relay, idle: &str| {
             let conf = app(protocol, mode, &relay.address()).set("clusters.app.timeouts.idle", idle);
@@ -228,25 +220,25 @@ async fn checks_come_as_often_as_their_interval_says() {
 
 #[tokio::test]
 async fn a_check_fails_when_its_time_is_up() {
-    for (timeout, passes) in [("50ms", false), ("20s", true)] {
-        let gate = Gate::default();
-        let backend = Backend::oap().greeting(Greeting::Late(gate.clone(), ServerHello::default())).start();
+    let gate = Gate::default();
+    let late = || Backend::oap().greeting(Greeting::Late(gate.clone(), ServerHello::default())).start();
+    let start = async |backend: &Address, timeout: &str| {
         let health = format!("{{ interval: 50ms, timeout: {timeout}, unhealthy: 1 }}");
-        let conf = app("oap", "auto", &backend.address())
+        let conf = app("oap", "auto", backend)
             .set("clusters.app.health", health)
             .set("clusters.app.timeouts.hello", "60s")
             .set("log.level", "debug");
-        let gateway = Gateway::start(BINARY, &conf.yaml()).await;
-        if passes {
-            // Far longer than the other takes.
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            gate.open();
-            comes_true("it passes", || checks(&gateway, true) > 0).await;
-            assert_eq!(checks(&gateway, false), 0);
-        } else {
-            gateway.readiness_becomes(503).await;
-        }
-    }
+        Gateway::start(BINARY, &conf.yaml()).await
+    };
+    let (patiently, hastily) = (late(), late());
+    let relay = Relay::to(patiently.address());
+    let patient = start(&relay.address(), "20s").await;
+    comes_true("its check is under way", || relay.accepted() > 0).await;
+    // Another one's begins later, and is over by now.
+    start(&hastily.address(), "50ms").await.readiness_becomes(503).await;
+    gate.open();
+    comes_true("it passes", || checks(&patient, true) > 0).await;
+    assert_eq!(checks(&patient, false), 0);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clients::{Tenant, get, post};
 use crate::origin::Scarce;
@@ -88,6 +88,8 @@ pub async fn run(time: Duration) -> bool {
     well
 }
 
+/// How often readiness is asked for.
+const LOOK: Duration = Duration::from_millis(20);
 /// Release takes its hold of 2 s, and its trials.
 const RECOVERY: Duration = Duration::from_secs(7);
 
@@ -100,15 +102,16 @@ struct Readiness {
 
 impl Readiness {
     async fn watch(&mut self, gateway: &gateway_testing::Gateway, time: Duration) {
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + time;
-        while Instant::now() < until {
+        while looks.tick().await < until {
             for (path, seen) in [("/readyz", &mut self.all), ("/readyz?for=read", &mut self.reads)] {
                 let status = gateway.admin(path).await.status;
                 if seen.last() != Some(&status) {
                     seen.push(status);
                 }
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }

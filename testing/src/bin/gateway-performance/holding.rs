@@ -16,6 +16,7 @@ use gateway_testing::raw::http2::{self, frame};
 use gateway_testing::{pattern, process};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::house;
 
@@ -28,6 +29,8 @@ const CUT: Duration = Duration::from_secs(9);
 /// How long a reader dribbles: longer than it may.
 const DRIBBLES: Duration = Duration::from_secs(7);
 const LARGE: usize = 4 << 20;
+/// How often a client that is cut comes again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -148,15 +151,12 @@ impl Yard {
         let alone = self.fast(self.time);
         let address = house::tcp(&self.gateway.address("public"));
         let flood = self.runtime.spawn(async move {
-            let mut cut = 0_u64;
+            // A client that is cut connects again, but not faster than one can by hand.
+            let mut again = tokio::time::interval(AGAIN);
+            again.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
+                again.tick().await;
                 flood(address, frames()).await;
-                cut += 1;
-                // A client that is cut connects again, but not faster than one can by hand.
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                if cut == u64::MAX {
-                    return;
-                }
             }
         });
         let beside = self.fast(self.time);
