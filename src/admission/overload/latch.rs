@@ -9,7 +9,7 @@ pub(super) const THRESHOLD: u64 = 1_000_000;
 /// Parts of the writes, in 32, that are let through on trial before all of them are, each for half of `hold`. The first
 /// are so few that a service that stalls still shows it before the reads wait for them. Pressure that
 /// comes of the writes alone is gone as soon as they are shed: it would come and go for as long as its cause lasts.
-const TRIALS: [u8; 4] = [1, 8, 16, 32];
+const TRIALS: [u8; 3] = [1, 8, 32];
 
 #[derive(Debug, Default)]
 pub(super) struct Latch {

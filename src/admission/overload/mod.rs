@@ -7,8 +7,8 @@
 //!          below `release` of it for `hold` on end
 //! ```
 //!
-//! Before `writes` ends, 1 in 32, a quarter, a half, and all of them are let through for half of `hold` each: when the
-//! pressure comes back meanwhile it was never released.
+//! Before `writes` ends, 1 in 32, a quarter, and all of them are let through for half of `hold` each: when the pressure
+//! comes back meanwhile it was never released.
 //!
 //! Each cause goes its own way through these levels, and the highest counts: so none hides another, and a value that
 //! swings around a threshold changes nothing more than once in `hold`.
