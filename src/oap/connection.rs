@@ -386,6 +386,15 @@ impl<H: Head, X> Connection<H, X> {
         }
     }
 
+    /// Whether the stream has room for more, and how many of its bytes wait to be written.
+    pub(super) fn has_room(&mut self, id: StreamId) -> (bool, usize) {
+        self.settle();
+        self.streams
+            .get_mut(id)
+            .filter(|stream| !stream.closed && !stream.released)
+            .map_or((true, 0), |stream| (stream.outbound.has_room(), stream.outbound.unsent))
+    }
+
     pub(super) fn credit(&self, id: StreamId) -> u32 {
         self.streams
             .get(id)

@@ -33,7 +33,17 @@ pub(super) struct Outbound {
     /// Where its last byte is in the output.
     pub(super) position: u64,
     pub(super) ended: bool,
-    blocked: bool,
+    waits: Waits,
+}
+
+/// What a stream is to be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    No,
+    /// It has something to send.
+    ToSend,
+    /// It makes no more before all of it is out.
+    ToMake,
 }
 
 /// What opens a stream or an answer, beside its content.
@@ -49,7 +59,7 @@ pub(super) struct Start<'a> {
 
 impl Outbound {
     pub(super) fn new(window: Option<u32>) -> Self {
-        Self { credit: SendCredit::new(window), unsent: 0, position: 0, ended: false, blocked: false }
+        Self { credit: SendCredit::new(window), unsent: 0, position: 0, ended: false, waits: Waits::No }
     }
 
     /// Queues as much of `data` as may be sent now, END with its last byte if `end`.
@@ -60,7 +70,7 @@ impl Outbound {
         while !data.is_empty() {
             let len = self.room(data.len()).min(wire.max_frame() - super::HEADER_LEN);
             if len == 0 {
-                self.blocked = true;
+                self.waits = Waits::ToSend;
                 return Sent::Blocked;
             }
             let piece = data.split_to(len);
@@ -110,7 +120,7 @@ impl Outbound {
         if content.is_empty() {
             return Some(Sent::All);
         }
-        self.blocked = true;
+        self.waits = Waits::ToSend;
         Some(Sent::Blocked)
     }
 
@@ -121,10 +131,26 @@ impl Outbound {
         self.queued(wire, queued);
     }
 
-    /// Whether it was blocked and no longer is; says so once.
+    /// Whether little enough waits to be written that more should be made; else the stream is woken when nothing does.
+    // A piece that is half out is held whole.
+    pub(super) fn has_room(&mut self) -> bool {
+        let room = self.unsent <= LOW;
+        if !room {
+            self.waits = Waits::ToMake;
+        }
+        room
+    }
+
+    /// Whether what it waited for is there; says so once.
     pub(super) fn take_unblocked(&mut self) -> bool {
-        let unblocked = self.blocked && self.unsent <= LOW && self.credit.available() > 0;
-        self.blocked &= !unblocked;
+        let unblocked = match self.waits {
+            Waits::No => false,
+            Waits::ToSend => self.unsent <= LOW && self.credit.available() > 0,
+            Waits::ToMake => self.unsent == 0,
+        };
+        if unblocked {
+            self.waits = Waits::No;
+        }
         unblocked
     }
 

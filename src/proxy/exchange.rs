@@ -110,6 +110,8 @@ pub(super) struct Exchange<'a, 's> {
     ending: bool,
     client_awaited: Option<Instant>,
     blocked: Option<Instant>,
+    /// Bytes that wait to be written to the backend, as seen last.
+    unsent: usize,
     heard: Instant,
 }
 
@@ -141,6 +143,7 @@ impl<'a, 's> Exchange<'a, 's> {
             ending: false,
             client_awaited: None,
             blocked: None,
+            unsent: 0,
             heard: now,
         }
     }
@@ -360,6 +363,15 @@ impl<'a, 's> Exchange<'a, 's> {
             self.sending = Some((Bytes::new(), true));
             return Poll::Ready(Ok(()));
         }
+        let before = self.unsent;
+        if up.poll_room(cx, &mut self.unsent).is_pending() {
+            // The backend takes none of it, or takes it slowly.
+            if self.blocked.is_none() || self.unsent < before {
+                self.blocked = Some(clock::now());
+            }
+            return Poll::Pending;
+        }
+        self.blocked = None;
         self.poll_read(cx)
     }
 

@@ -285,6 +285,12 @@ impl Client {
         self.connection.send(id, data, end)
     }
 
+    /// Whether more should be made for [`send`](Self::send), and how many bytes of the stream wait to be written. If not,
+    /// the stream is woken when none do.
+    pub fn has_room(&mut self, id: StreamId) -> (bool, usize) {
+        self.connection.has_room(id)
+    }
+
     /// Gives the stream up, whatever its state. An exclusive connection is over then, unless the answer had ended.
     pub fn give_up(&mut self, id: StreamId) {
         if self.connection.streams.get(id).is_some_and(|stream| !stream.released) {

@@ -213,3 +213,28 @@ fn an_opening_message_keeps_to_window_and_frame() {
     assert_eq!(client.open(start, &mut body, true), Err(CannotOpen::TooLarge));
     assert_eq!(client.open_streams(), 1);
 }
+
+#[test]
+fn more_is_made_for_a_stream_when_little_of_it_waits_and_after_a_lot_when_none_does() {
+    let mut client = client(None);
+    let id = open(&mut client, false);
+    assert_eq!(client.has_room(id), (true, 0));
+    let mut piece = Bytes::from(vec![5; CHUNK / 4]);
+    assert_eq!(client.send(id, &mut piece, false), Sent::All);
+    assert_eq!(client.has_room(id), (true, client.output().len()));
+    let mut piece = Bytes::from(vec![5; CHUNK / 2]);
+    assert_eq!(client.send(id, &mut piece, false), Sent::All);
+    let waits = client.output().len();
+    assert_eq!(client.has_room(id), (false, waits));
+    take(client.output(), waits - 1);
+    assert_eq!(client.next_woken(), None);
+    let (room, rest) = client.has_room(id);
+    assert!(room && rest < waits, "{rest}");
+    // It was not asked again before all is out.
+    take(client.output(), 1);
+    assert_eq!(client.next_woken(), Some(id));
+    assert_eq!((client.has_room(id), client.next_woken()), ((true, 0), None));
+    // A stream that is over needs no room.
+    client.give_up(id);
+    assert_eq!(client.has_room(id), (true, 0));
+}

@@ -185,16 +185,17 @@ where
         }
     }
 
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>, unsent: &mut usize) -> Poll<()> {
+        let Ending::Open(connection) = &mut self.ending else { return Poll::Ready(()) };
+        let room;
+        (room, *unsent) = connection.core.has_room(self.id);
+        // What cannot be written any more makes room too: the next that is sent learns of it.
+        if room { Poll::Ready(()) } else { connection.poll_write(cx).map(drop) }
+    }
+
     pub(super) fn passed_on(&mut self, credit: u32) {
         if let Ending::Open(connection) = &mut self.ending {
             connection.core.passed_on(self.id, credit);
-        }
-    }
-
-    pub(super) fn credit(&self) -> u32 {
-        match &self.ending {
-            Ending::Open(connection) => connection.core.credit(self.id),
-            Ending::Done(_) => 0,
         }
     }
 

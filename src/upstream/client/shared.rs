@@ -240,16 +240,26 @@ impl SharedStream {
         Poll::Ready(sent)
     }
 
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>, unsent: &mut usize) -> Poll<()> {
+        if self.done.is_some() {
+            return Poll::Ready(());
+        }
+        let mut state = self.connection.lock();
+        let room;
+        (room, *unsent) = state.core.has_room(self.id);
+        if room {
+            return Poll::Ready(());
+        }
+        state.park(self.id, cx.waker());
+        Poll::Pending
+    }
+
     pub(super) fn passed_on(&mut self, credit: u32) {
         if self.done.is_none() {
             let mut state = self.connection.lock();
             state.core.passed_on(self.id, credit);
             state.flush();
         }
-    }
-
-    pub(super) fn credit(&self) -> u32 {
-        if self.done.is_some() { 0 } else { self.connection.lock().core.credit(self.id) }
     }
 
     pub(super) fn wrote_anything(&self) -> bool {

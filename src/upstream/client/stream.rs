@@ -66,6 +66,14 @@ where
         }
     }
 
+    /// `Ready` when more should be made to be sent. `unsent`: bytes of this stream that wait to be written.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>, unsent: &mut usize) -> Poll<()> {
+        match &mut self.inner {
+            Inner::Shared(stream) => stream.poll_room(cx, unsent),
+            Inner::Exclusive(stream) => stream.poll_room(cx, unsent),
+        }
+    }
+
     /// [`poll_send`](Self::poll_send), awaited. What a lost future has not sent is still in `data`.
     pub async fn send(&mut self, data: &mut Bytes, end: bool) -> Sent {
         poll_fn(|cx| self.poll_send(cx, data, end)).await
@@ -76,14 +84,6 @@ where
         match &mut self.inner {
             Inner::Shared(stream) => stream.passed_on(credit),
             Inner::Exclusive(stream) => stream.passed_on(credit),
-        }
-    }
-
-    /// Whether the backend's window has room. A stream that has bytes to send and no credit waits for the backend.
-    pub fn has_credit_to_send(&self) -> bool {
-        match &self.inner {
-            Inner::Shared(stream) => stream.credit() > 0,
-            Inner::Exclusive(stream) => stream.credit() > 0,
         }
     }
 
