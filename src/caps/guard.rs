@@ -10,6 +10,7 @@
 //! It does not count the raw bytes against a cap (that is [`BodyCap`](super::BodyCap)'s), keep them, or edit a head:
 //! whoever forwards in [`Mode::Decode`] drops `content-encoding`, `content-length` and digest fields.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -92,8 +93,8 @@ impl Guard {
         let way = match Decoder::new(encoding, reservation) {
             None => Way::Pass,
             Some(decoder) => {
-                let buffer = Buffer { bytes: Box::default(), held: reservation() };
-                Way::Through(Box::new(Decoding::new(decoder, buffer, policy, forward_plain)))
+                let plain = forward_plain.then(reservation);
+                Way::Through(Box::new(Decoding::new(decoder, plain, policy)))
             }
         };
         Ok(Self { way })
@@ -189,7 +190,7 @@ impl Guard {
         match &self.way {
             Way::Pass => false,
             Way::Over { forward_plain, .. } => *forward_plain,
-            Way::Through(decoding) => decoding.forward_plain,
+            Way::Through(decoding) => decoding.plain.is_some(),
         }
     }
 
@@ -203,9 +204,9 @@ impl Guard {
 #[derive(Debug)]
 struct Decoding {
     decoder: Decoder,
-    buffer: Buffer,
+    /// Where it is forwarded plain: the piece that goes on, counted as the decoder's.
+    plain: Option<Reservation>,
     policy: Policy,
-    forward_plain: bool,
     raw: u64,
     decoded: u64,
     /// Raw bytes at the end of the present slice.
@@ -217,34 +218,25 @@ struct Decoding {
 }
 
 impl Decoding {
-    fn new(decoder: Decoder, buffer: Buffer, policy: Policy, forward_plain: bool) -> Self {
+    fn new(decoder: Decoder, plain: Option<Reservation>, policy: Policy) -> Self {
         let piece = Bytes::new();
-        Self {
-            decoder,
-            buffer,
-            policy,
-            forward_plain,
-            raw: 0,
-            decoded: 0,
-            bound: SHORT,
-            draining: false,
-            piece,
-        }
+        Self { decoder, plain, policy, raw: 0, decoded: 0, bound: SHORT, draining: false, piece }
     }
 
     fn turn(&mut self, raw: &mut Bytes) -> Result<Turn, Breach> {
-        if !self.forward_plain && self.piece.is_empty() {
+        if self.plain.is_none() && self.piece.is_empty() {
             self.piece = raw.clone();
         }
+        let mut scratch = Scratch::take();
         let mut work = 0;
         while work < STEP {
             let before = raw.len();
-            let Some(produced) = self.step(raw)? else {
+            let Some(produced) = self.step(raw, &mut scratch)? else {
                 let piece = std::mem::take(&mut self.piece);
                 return Ok(if piece.is_empty() { Turn::Dry } else { Turn::Piece(piece) });
             };
-            if self.forward_plain && produced > 0 {
-                return Ok(Turn::Piece(self.buffer.piece(produced)));
+            if self.plain.is_some() && produced > 0 {
+                return Ok(Turn::Piece(scratch.piece(produced)));
             }
             // At least 1, so that it comes to an end.
             work += produced.max(before.saturating_sub(raw.len())).max(1);
@@ -252,8 +244,8 @@ impl Decoding {
         Ok(Turn::Again)
     }
 
-    /// One step of the decoder; says how much it left in the buffer, or `None` when it has nothing to go on.
-    fn step(&mut self, raw: &mut Bytes) -> Result<Option<usize>, Breach> {
+    /// One step of the decoder; says how much it left in `scratch`, or `None` when it has nothing to go on.
+    fn step(&mut self, raw: &mut Bytes, scratch: &mut Scratch) -> Result<Option<usize>, Breach> {
         if !self.draining {
             if raw.is_empty() {
                 return Ok(None);
@@ -267,7 +259,13 @@ impl Decoding {
         // One byte more than there may be, so that too many show.
         let room = length(allowed.saturating_sub(self.decoded).saturating_add(1), STEP);
         let slice = length(self.bound.saturating_sub(self.raw), raw.len());
-        let out = self.buffer.first(room)?;
+        if let Some(plain) = &mut self.plain
+            && plain.held() == 0
+            && !plain.take(STEP as u64)
+        {
+            return Err(Breach::Degraded);
+        }
+        let out = scratch.first(room);
         let step = self.decoder.step(raw.get(..slice).unwrap_or_default(), out);
         raw.advance(step.consumed.min(slice));
         self.raw = self.raw.saturating_add(step.consumed as u64);
@@ -298,32 +296,43 @@ fn length(bytes: u64, most: usize) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX).min(most)
 }
 
-/// Where a step's plain bytes are for a moment: made when the first is needed, and counted as the decoder's.
-#[derive(Debug)]
-struct Buffer {
-    bytes: Box<[u8]>,
-    held: Reservation,
+/// Where a step's plain bytes are for a moment: the thread's, since no step waits for anything.
+struct Scratch(Box<[u8]>);
+
+thread_local! {
+    static SCRATCH: Cell<Box<[u8]>> = Cell::default();
 }
 
-impl Buffer {
-    fn first(&mut self, room: usize) -> Result<&mut [u8], Breach> {
-        if self.bytes.is_empty() {
-            if self.held.held() == 0 && !self.held.take(STEP as u64) {
-                return Err(Breach::Degraded);
-            }
-            self.bytes = vec![0; STEP].into_boxed_slice();
+impl Scratch {
+    fn take() -> Self {
+        let mut bytes = SCRATCH.take();
+        if bytes.is_empty() {
+            bytes = vec![0; STEP].into_boxed_slice();
         }
-        self.bytes.get_mut(..room).ok_or(Breach::Degraded)
+        Self(bytes)
     }
 
-    /// The first `produced` bytes, to be passed on. The buffer itself where they fill it well: while they wait there is no
-    /// other one. A small piece is copied, so that it does not pin a whole step.
-    fn piece(&mut self, produced: usize) -> Bytes {
+    fn first(&mut self, room: usize) -> &mut [u8] {
+        let room = room.min(self.0.len());
+        self.0.get_mut(..room).unwrap_or_default()
+    }
+
+    /// The first `produced` bytes, to be passed on: as they are where they fill it well. A small piece is copied, so that
+    /// it does not pin a whole step.
+    fn piece(mut self, produced: usize) -> Bytes {
         if produced < STEP / 2 {
-            return Bytes::copy_from_slice(self.bytes.get(..produced).unwrap_or_default());
+            return Bytes::copy_from_slice(self.first(produced));
         }
-        let mut bytes = std::mem::take(&mut self.bytes).into_vec();
+        let mut bytes = std::mem::take(&mut self.0).into_vec();
         bytes.truncate(produced);
         bytes.into()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            SCRATCH.set(std::mem::take(&mut self.0));
+        }
     }
 }

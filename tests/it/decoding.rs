@@ -402,22 +402,29 @@ async fn each_bound_of_decoding_bites_from_the_next_request_on() {
 #[tokio::test]
 async fn decoders_share_their_memory_and_give_it_back() {
     let behind = Behind::new();
-    // Room for one inflater.
+    // Room for two inflaters.
     let conf = behind.conf("").set("limits.decode.memory_total", "120KiB");
     let gateway = Gateway::start(BINARY, &conf.yaml()).await;
     let body = Format::Gzip.encode(&noise(100 * KIB));
     let small = Format::Gzip.encode(b"hello");
     for way in WAYS {
-        // One that has begun to arrive and goes on slowly holds a decoder…
+        // Those that have begun to arrive and go on slowly hold a decoder…
         let client = Http2::connect(gateway.address("public")).await;
-        let mut slow = client.open(&upload(way, "gzip", &body).open_length()).await;
-        assert!(slow.send(body.slice(..50_000)).await);
-        gateway.metric_becomes("gateway_decoder_memory_bytes", |held| held > 0.0).await;
+        let mut slow = Vec::new();
+        for n in 1..3 {
+            let mut one = client.open(&upload(way, "gzip", &body).open_length()).await;
+            assert!(one.send(body.slice(..50_000)).await);
+            let held = f64::from(n * 48 * 1024);
+            gateway.metric_becomes("gateway_decoder_memory_bytes", |now| now == held).await;
+            slow.push(one);
+        }
         let no = Version::Http1.ask(&gateway, &upload(way, "gzip", &small)).await;
         refused(&gateway, &no, 503, "degraded", way).await;
-        assert!(slow.send(body.slice(50_000..)).await);
-        slow.finish();
-        assert_eq!(behind.content(way, &slow.answer().await).await, body);
+        for mut one in slow {
+            assert!(one.send(body.slice(50_000..)).await);
+            one.finish();
+            assert_eq!(behind.content(way, &one.answer().await).await, body);
+        }
         gateway.metric_becomes("gateway_decoder_memory_bytes", |held| held == 0.0).await;
         // …and one that is gathered holds none before it is all here.
         let mut slow = client.open(&upload(way, "gzip", &small)).await;
