@@ -5,10 +5,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bytes::Bytes;
-
-use super::Breach;
-
 /// Bytes that decoders hold now. One for the gateway, over all generations of its policy.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -73,53 +69,6 @@ impl Drop for Reservation {
     }
 }
 
-/// Plain bytes that have to wait together, counted until the last who reads them is done.
-#[derive(Debug)]
-pub struct Hoard {
-    bytes: Vec<u8>,
-    held: Reservation,
-}
-
-impl Hoard {
-    /// Nothing yet, of a memory of which `total` bytes may be used by all.
-    pub fn new(memory: &Arc<Memory>, total: u64) -> Self {
-        Self { bytes: Vec::new(), held: Reservation::new(memory, total) }
-    }
-
-    /// Adds a piece.
-    ///
-    /// # Errors
-    /// [`Breach::Degraded`] when there is no memory for it.
-    pub fn push(&mut self, piece: &[u8]) -> Result<(), Breach> {
-        let before = self.bytes.capacity();
-        if piece.len() > before.saturating_sub(self.bytes.len()) {
-            // As much again, so that all is moved only now and then. While it is, both are there.
-            let more = self.bytes.len().max(piece.len());
-            let after = self.bytes.len().saturating_add(more);
-            if !self.held.take(after as u64) {
-                return Err(Breach::Degraded);
-            }
-            let mut larger = Vec::with_capacity(after);
-            larger.extend_from_slice(&self.bytes);
-            self.bytes = larger;
-            self.held.give_back(before as u64);
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(())
-    }
-
-    /// All of it.
-    pub fn into_bytes(self) -> Bytes {
-        Bytes::from_owner(self)
-    }
-}
-
-impl AsRef<[u8]> for Hoard {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -147,24 +96,6 @@ mod tests {
         assert!(!new.take(1));
         old.give_back(60);
         assert!(new.take(10) && !new.take(1));
-    }
-
-    #[test]
-    fn a_hoard_is_counted_until_its_last_reader_is_done() {
-        let memory = Arc::new(Memory::default());
-        let mut hoard = Hoard::new(&memory, 100);
-        for piece in [&b"one"[..], b"", b"two", &[b'3'; 50]] {
-            assert_eq!(hoard.push(piece), Ok(()));
-        }
-        assert_eq!(hoard.push(&[4; 100]), Err(Breach::Degraded));
-        assert!((56..=100).contains(&memory.used()), "{}", memory.used());
-        let bytes = hoard.into_bytes();
-        assert!(bytes.starts_with(b"onetwo333") && bytes.len() == 56);
-        let reader = bytes.slice(3..6);
-        drop(bytes);
-        assert!(memory.used() >= 56 && &reader[..] == b"two");
-        drop(reader);
-        assert_eq!(memory.used(), 0);
     }
 
     proptest! {

@@ -22,7 +22,7 @@ mod tests;
 pub use body::BodyCap;
 pub use encoding::Encoding;
 pub use guard::{Guard, Turn};
-pub use memory::{Hoard, Memory};
+pub use memory::Memory;
 
 /// What a route does with an encoded body: `routes.*.decode` (config.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,6 +31,19 @@ impl Paced {
         Self { rate, running: None }
     }
 
+    /// Time counts from now on, whether the client is waited for or not, until something has moved.
+    pub fn begin(&mut self, now: Instant) {
+        if let Some(rate) = &self.rate {
+            self.running = Some(Box::new(Running::new(rate, now)));
+        }
+    }
+
+    /// # Errors
+    /// It has taken too long.
+    pub fn check(&mut self, now: Instant) -> Result<(), Slow> {
+        self.running.as_mut().map_or(Ok(()), |running| running.pace.check(now))
+    }
+
     /// The client is waited for. Its task is woken when it takes too long.
     ///
     /// # Errors

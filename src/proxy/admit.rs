@@ -158,7 +158,7 @@ async fn admit(
         permit,
         attempt: None,
         tried: Vec::new(),
-        upload: None,
+        uploading: None,
         download: None,
     }))
 }

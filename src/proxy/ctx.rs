@@ -13,10 +13,10 @@ use super::fields::Scheme;
 use super::gather::Gathered;
 use super::meter::Meter;
 use super::peer::{Attempt, Repeats};
+use super::stand_in::Uploading;
 use super::unread;
 use super::upload::UploadGate;
 use crate::admission::Permit;
-use crate::edge::guard::progress::Pace;
 use crate::edge::guard::unread::Body;
 use crate::edge::{Connection, Drain};
 use crate::object::Address;
@@ -84,8 +84,8 @@ pub(super) struct Admitted {
     /// Pingora's pipeline: the backend that is being tried, and those that were.
     pub attempt: Option<Attempt>,
     pub tried: Vec<crate::upstream::BackendId>,
-    /// Pingora's pipeline: how fast the body comes, until it has come.
-    pub upload: Option<Pace>,
+    /// Pingora's pipeline: the body that goes up, while its session has a stand-in.
+    pub uploading: Option<Uploading>,
     /// Pingora's pipeline: the answer's gate.
     pub download: Option<DownloadGate>,
     /// Dropped with the request, however it ends.

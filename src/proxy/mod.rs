@@ -24,6 +24,7 @@ mod queue;
 mod record;
 mod relay;
 mod respond;
+mod stand_in;
 mod trouble;
 pub mod unread;
 mod upload;
@@ -80,11 +81,11 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut RequestCtx,
     ) -> Result<()> {
-        pipeline::on_upstream_request(request, ctx)
+        pipeline::on_upstream_request(session, request, ctx)
     }
 
     async fn request_body_filter(
@@ -142,6 +143,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
+        pipeline::on_end(session, ctx);
         record::on_end(&self.state, session, ctx);
     }
 

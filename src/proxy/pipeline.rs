@@ -13,18 +13,18 @@ use super::body::DownloadGate;
 use super::ctx::{Admitted, RequestCtx};
 use super::peer::{self, HashKey};
 use super::respond::{self, Dress, Extras};
+use super::stand_in::Uploading;
 use super::trouble;
 use super::unread;
-use super::upload::UploadGate;
-use crate::caps::{Hoard, Turn};
+use crate::caps::Turn;
 use crate::clock;
-use crate::edge::guard::progress::{Pace, Slow};
 use crate::rejection::{Reason, Rejection};
 use crate::upstream::dial::is_local;
 use crate::upstream::retry::{Body, Failure};
 
 /// `upstream_peer`: which backend, on the first attempt and on every further one.
 pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Result<Box<HttpPeer>> {
+    on_end(session, ctx);
     let now = clock::now();
     let Some(admitted) = ctx.admitted() else { return refuse(ctx, Reason::Internal.into()) };
     if now >= admitted.deadline {
@@ -42,8 +42,6 @@ pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Resul
             // Each piece within the window over which the rate is measured; HTTP/1's connection measures it itself.
             session.as_downstream_mut().set_write_timeout(min_rate.map(|rate| rate.over));
         }
-        // Until all of it is here.
-        admitted.upload = min_rate.filter(|_| admitted.gathered.is_none()).map(|rate| Pace::new(&rate, now));
         if session.req_header().headers.contains_key(header::EXPECT) && admitted.gathered.is_none() {
             session.write_continue_response().await?;
         }
@@ -66,7 +64,11 @@ pub(super) async fn choose(session: &mut Session, ctx: &mut RequestCtx) -> Resul
 
 /// `upstream_request_filter`: the head as it crosses; everything but the deadline and the path was edited in
 /// `fields::prepare`.
-pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut RequestCtx) -> Result<()> {
+pub(super) fn on_upstream_request(
+    session: &mut Session,
+    request: &mut RequestHeader,
+    ctx: &mut RequestCtx,
+) -> Result<()> {
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
     let left = admitted.deadline.saturating_duration_since(clock::now());
     drop(request.remove_header(&header::EXPECT));
@@ -76,6 +78,11 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut Request
     let length = respond::declared_length(&request.headers);
     if admitted.gate.rewrites() && length.is_some_and(|length| length > 0) {
         drop(request.remove_header(&header::CONTENT_LENGTH));
+    }
+    let grows = admitted.gate.rewrites();
+    if !session.as_downstream_mut().is_body_empty() && (grows || admitted.gathered.is_none()) {
+        let min_rate = admitted.policy.bounds.min_rate.filter(|_| admitted.gathered.is_none());
+        admitted.uploading.insert(Uploading::new(grows, min_rate)).put_in(session);
     }
     if let Some(host) = &admitted.route.host {
         request.insert_header(header::HOST, host.as_str())?;
@@ -95,16 +102,10 @@ pub(super) fn on_upstream_request(request: &mut RequestHeader, ctx: &mut Request
 pub(super) async fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
     let piece = body.take().unwrap_or_default();
-    if end {
-        admitted.upload = None;
-    } else if let Some(pace) = &mut admitted.upload {
-        pace.moved(piece.len() as u64, clock::now());
-    }
-    let passed = pass(&mut admitted.gate, piece, end).await;
+    let passed = pass(admitted, piece, end).await;
     if let Some(meter) = &admitted.meter {
         meter.count(admitted.gate.due());
     }
-    let passed = passed.and_then(|piece| check_pace(admitted).map(|()| piece));
     match passed {
         // Pingora takes none for the end, and writes an empty last piece as the last chunk before it writes that.
         Ok(piece) => *body = Some(piece).filter(|piece| !end || !piece.is_empty()),
@@ -114,50 +115,32 @@ pub(super) async fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &m
     Ok(())
 }
 
-// http.md §7: `min_rate`, both directions, HTTP/1 and 2. Pingora measures no bodies over HTTP/2, and does not tell how
-// long a backend let it wait: that is not held against a client that has sent more than was read.
-fn check_pace(admitted: &mut Admitted) -> Result<(), Rejection> {
-    let (Some(pace), Some(ahead)) = (&mut admitted.upload, admitted.gate.is_client_ahead()) else {
-        return Ok(());
-    };
-    let now = clock::now();
-    match admitted.policy.bounds.min_rate {
-        Some(rate) if ahead => *pace = Pace::new(&rate, now),
-        _ => pace.check(now).map_err(|Slow| Rejection::from(Reason::Slow))?,
+/// What may pass for a piece. Pingora takes one for one: what grows comes in several ([`Uploading`]).
+async fn pass(admitted: &mut Admitted, piece: Bytes, end: bool) -> Result<Bytes, Rejection> {
+    let gate = &mut admitted.gate;
+    if !piece.is_empty() {
+        gate.take(piece)?;
     }
-    Ok(())
-}
-
-/// What may pass for a piece, in one: Pingora takes no more. Where it is more than a step's, it counts as the decoders'.
-async fn pass(gate: &mut UploadGate, piece: Bytes, end: bool) -> Result<Bytes, Rejection> {
-    gate.take(piece)?;
-    let mut first = Bytes::new();
-    let mut more = None;
-    loop {
-        match (gate.turn()?, &mut more) {
-            (Turn::Piece(piece), None) if first.is_empty() => {
-                first = piece;
-                if gate.is_dry() {
-                    break;
-                }
-            }
-            (Turn::Piece(piece), hoard) => {
-                if hoard.is_none() {
-                    *hoard = gate.hoard();
-                    hoard.iter_mut().try_for_each(|hoard| hoard.push(&first))?;
-                }
-                hoard.iter_mut().try_for_each(|hoard| hoard.push(&piece))?;
-                // Decoding has its turns, and so have the others on this thread.
-                tokio::task::yield_now().await;
-            }
-            (Turn::Again, _) => tokio::task::yield_now().await,
-            (Turn::Dry, _) => break,
+    let passed = loop {
+        let turn = gate.turn()?;
+        if let Some(uploading) = &admitted.uploading {
+            uploading.set_more(turn != Turn::Dry);
         }
-    }
+        match turn {
+            Turn::Piece(piece) => {
+                break match &admitted.uploading {
+                    Some(uploading) => uploading.under_way(piece),
+                    None => piece,
+                };
+            }
+            Turn::Again => tokio::task::yield_now().await,
+            Turn::Dry => break Bytes::new(),
+        }
+    };
     if end {
         gate.finish()?;
     }
-    Ok(more.map_or(first, Hoard::into_bytes))
+    Ok(passed)
 }
 
 /// `response_filter`: the answer's head, dressed as the relay dresses its own.
@@ -166,6 +149,19 @@ pub(super) fn on_response(
     response: &mut ResponseHeader,
     ctx: &mut RequestCtx,
 ) -> Result<()> {
+    // The stand-in knows nothing of connections.
+    let uploading = ctx.admitted().and_then(|admitted| admitted.uploading.clone());
+    if let Some(uploading) = &uploading {
+        uploading.take_out(session);
+    }
+    let dressed = dress(session, response, ctx);
+    if let Some(uploading) = uploading {
+        uploading.put_in(session);
+    }
+    dressed
+}
+
+fn dress(session: &mut Session, response: &mut ResponseHeader, ctx: &mut RequestCtx) -> Result<()> {
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return on_informational(session, response);
     }
@@ -287,11 +283,11 @@ fn repeat_or_not(
 
 /// `fail_to_proxy`: the one place where the pipeline says no.
 pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut RequestCtx) -> FailToProxy {
+    let uploading = on_end(session, ctx);
     if ctx.facts.rejected.is_none() {
-        let upload = ctx.admitted().and_then(|admitted| admitted.upload.as_mut());
-        let is_slow = upload.is_some_and(|pace| pace.check(clock::now()).is_err());
+        // Nothing answers a request that does not come to its end.
+        let is_slow = uploading.is_some_and(|uploading| uploading.is_slow());
         match reason_of(error) {
-            // Nothing answers a request that does not come to its end.
             Reason::Timeout if is_slow => ctx.reject(Reason::Slow.into()),
             _ if let Some(no) = unread::cause(session.as_downstream()) => ctx.reject(no),
             Reason::ClientLeft => ctx.client_left(),
@@ -310,6 +306,13 @@ pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut R
     FailToProxy { error_code: no.reason.status(), can_reuse_downstream: keeps }
 }
 
+/// An attempt is over: its session has no stand-in any more.
+pub(super) fn on_end(session: &mut Session, ctx: &mut RequestCtx) -> Option<Uploading> {
+    let uploading = ctx.admitted()?.uploading.take()?;
+    uploading.take_out(session);
+    Some(uploading)
+}
+
 /// What an error of Pingora's means in the words of http.md §1.
 fn reason_of(error: &Error) -> Reason {
     use pingora_core::ErrorSource;
@@ -317,7 +320,7 @@ fn reason_of(error: &Error) -> Reason {
         (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::HTTPStatus(400)) => {
             Reason::Malformed
         }
-        (ErrorSource::Downstream, ErrorType::WriteTimedout) => Reason::Slow,
+        (ErrorSource::Downstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => Reason::Slow,
         (ErrorSource::Downstream, _) => Reason::ClientLeft,
         (_, ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout) => {
             Reason::Timeout

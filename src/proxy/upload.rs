@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::caps::{BodyCap, Encoding, Guard, Hoard, Memory, Mode, Policy, Turn};
+use crate::caps::{BodyCap, Encoding, Guard, Memory, Mode, Policy, Turn};
 use crate::edge::guard::unread::Body;
 use crate::object::{Address, Upload};
 use crate::rejection::{Reason, Rejection};
@@ -74,11 +74,6 @@ impl UploadGate {
     #[must_use]
     pub(super) fn reading(self, unread: Option<Body>) -> Self {
         Self { unread, ..self }
-    }
-
-    /// Whether more of what the client has sent waits to be read; `None` over HTTP/1, whose connection knows for itself.
-    pub(super) fn is_client_ahead(&self) -> Option<bool> {
-        Some(self.unread.as_ref()?.is_ahead())
     }
 
     /// Body bytes that came.
@@ -185,12 +180,6 @@ impl UploadGate {
         self.raw = Bytes::new();
         // Asked for what it lets go of, not for what it says.
         let _ = self.guard.finish();
-    }
-
-    /// Where plain bytes wait that have to be passed on together; they count as the decoders' memory.
-    pub(super) fn hoard(&self) -> Option<Hoard> {
-        let Encoded { policy, memory, .. } = self.encoded.as_ref()?;
-        Some(Hoard::new(memory, policy.decode.memory_total))
     }
 
     /// Bytes to be charged since this was asked last: those that came, and those that they became.

@@ -447,7 +447,7 @@ async fn each_rate_of_http_2_frames_is_that_of_its_key() {
 #[tokio::test]
 async fn a_body_below_the_minimum_rate_is_answered_408() {
     let backend = Backend::oap().start();
-    let origin = Origin::http1(1);
+    let (origin, other) = (Origin::http1(1), Origin::http2());
     let way = |name: &str| {
         format!(
             "{{ name: {name}, match: {{ path: {{ prefix: /{name}/ }} }}, kind: proxy, cluster: {name}, shed: never }}"
@@ -456,8 +456,15 @@ async fn a_body_below_the_minimum_rate_is_answered_408() {
     let config = conf::minimal()
         .oap_cluster("oap", &backend.address())
         .http1_cluster("plain", &origin.address().into())
+        .http2_cluster("http2", &other.address().into())
         .route(way("oap"))
-        .route(way("plain"));
+        .route(way("plain"))
+        .route(way("http2"));
+    // No other bound comes first.
+    let config = ["oap", "plain", "http2"].iter().fold(config, |config, name| {
+        config.set(&format!("clusters.{name}.timeouts"), "{ read: 60s, write: 60s }")
+    });
+    let config = config.set("limits.request.timeout", "60s");
     let gateway = Gateway::start(BINARY, &config.clone().set("limits.request.min_rate", "none").yaml()).await;
     // Under no minimum it may go on, also after one has been set.
     let mut slow = Http1::connect(gateway.address("public")).await;
@@ -504,18 +511,23 @@ async fn a_body_below_the_minimum_rate_is_answered_408() {
     tokio::join!(
         dripping("oap"),
         dripping("plain"),
+        dripping("http2"),
         http1("oap", 1000),
         http1("oap", 100_000),
         http1("plain", 1000),
         http1("plain", 100_000),
+        http1("http2", 1000),
+        http1("http2", 100_000),
         http2("oap", 1000),
         http2("oap", 100_000),
         http2("plain", 1000),
         http2("plain", 100_000),
+        http2("http2", 1000),
+        http2("http2", 100_000),
     );
     assert!(slow.send(&[7; 69_999]).await);
     assert!(slow.answer("POST").await.status < 300);
-    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 10.0).await;
+    gateway.metric_becomes("rejected_total{reason=\"slow\"}", |n| n == 15.0).await;
 }
 
 #[tokio::test]

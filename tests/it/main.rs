@@ -15,6 +15,7 @@ mod capabilities;
 mod connecting;
 mod crowding;
 mod decoding;
+mod growing;
 mod guarding;
 mod hedging;
 mod keys_clusters;

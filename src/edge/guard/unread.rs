@@ -123,11 +123,6 @@ impl Body {
     pub fn read(&self, bytes: u64) {
         self.0.becomes(|held| held.saturating_sub(bytes));
     }
-
-    /// Whether its connection holds more: what is waited for may have come already.
-    pub fn is_ahead(&self) -> bool {
-        self.0.bytes.load(Relaxed) > 0
-    }
 }
 
 impl Drop for Body {
