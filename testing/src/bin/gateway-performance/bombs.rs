@@ -5,9 +5,8 @@
 //! has a gateway of its own. The growth is that of the process's peak over its resident memory after two rounds of bodies
 //! that are not encoded.
 //!
-//! Pingora's pipeline takes one piece for one, so what a piece becomes when it is forwarded plain waits together there:
-//! that is bounded for all requests by `limits.decode.memory_total`, and beyond it, as for the largest windows, some are
-//! answered with 503.
+//! All decoders together have `limits.decode.memory_total`: the largest windows need a little more than that, and some
+//! of their bodies are answered with 503.
 
 use std::sync::Arc;
 
@@ -88,7 +87,7 @@ pub fn run(arguments: &Arguments) -> bool {
                 // Those that were cut off may be on their way out yet.
                 let held = |held| held == 0.0;
                 gateway.metric_becomes("gateway_decoder_memory_bytes", held).await;
-                well &= round.tell(kind, way, arguments.count);
+                well &= round.tell(kind, arguments.count);
             }
         }
         well
@@ -123,11 +122,11 @@ struct Round {
 }
 
 impl Round {
-    fn tell(&self, kind: &Kind, way: &str, count: usize) -> bool {
+    fn tell(&self, kind: &Kind, count: usize) -> bool {
         let beside = (count * BESIDE) as u64;
         let each = (count * (kind.window + BESIDE)) as u64;
         // See above.
-        let together = way == "/http1-decode" || count * kind.window >= TOTAL;
+        let together = count * kind.window >= TOTAL;
         let most = if together { each.max(TOTAL as u64 + beside) } else { each };
         let spent = self.wrong.iter().filter(|status| **status == 503).count();
         let well = self.growth < most && (self.wrong.is_empty() || together && spent == self.wrong.len());
