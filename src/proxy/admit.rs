@@ -254,7 +254,7 @@ fn check_caps(
     let declared = respond::declared_length(&head.headers);
     let encoding = caps::check_head(&route.caps, declared, fields.iter().map(http::HeaderValue::as_bytes))
         .map_err(|breach| refused(breach, route))?;
-    let gate = UploadGate::new(&route.caps, encoding, &gw.state.decoders)?;
+    let gate = UploadGate::new(&route.caps, encoding, &gw.state.decoders)?.of_length(declared);
     Ok(match route.kind {
         Kind::Object if matches!(head.method, Method::PUT | Method::POST) => gate.hashing(object),
         _ => gate,

@@ -80,7 +80,9 @@ pub(super) fn on_upstream_request(
         drop(request.remove_header(&header::CONTENT_LENGTH));
     }
     let grows = admitted.gate.rewrites();
-    if !session.as_downstream_mut().is_body_empty() && (grows || admitted.gathered.is_none()) {
+    // Behind trailers an HTTP/2 session never says that its body is over.
+    let comes = admitted.gathered.is_none() || !session.is_body_done();
+    if !session.as_downstream_mut().is_body_empty() && (grows || comes) {
         let min_rate = admitted.policy.bounds.min_rate.filter(|_| admitted.gathered.is_none());
         admitted.uploading.insert(Uploading::new(grows, min_rate)).put_in(session);
     }
@@ -101,6 +103,7 @@ pub(super) fn on_upstream_request(
 /// `request_body_filter`: the same gate that the relay feeds.
 pub(super) async fn on_request_body(body: &mut Option<Bytes>, end: bool, ctx: &mut RequestCtx) -> Result<()> {
     let Some(admitted) = ctx.admitted() else { return Ok(()) };
+    let end = end || body.is_none();
     let piece = body.take().unwrap_or_default();
     let passed = pass(admitted, piece, end).await;
     if let Some(meter) = &admitted.meter {
@@ -137,7 +140,8 @@ async fn pass(admitted: &mut Admitted, piece: Bytes, end: bool) -> Result<Bytes,
             Turn::Dry => break Bytes::new(),
         }
     };
-    if end {
+    // With a length that was declared, its last byte ends the request for a backend.
+    if end || gate.has_come() {
         gate.finish()?;
     }
     Ok(passed)

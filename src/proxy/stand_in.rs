@@ -145,10 +145,8 @@ impl Drop for StandIn {
 
 impl StandIn {
     async fn next(&mut self) -> Result<Option<Bytes>> {
+        self.wait().await?;
         let shared = &self.uploading.0;
-        while shared.under_way.load(Relaxed) > 1 {
-            shared.let_go.notified().await;
-        }
         if shared.more.load(Relaxed) {
             // Decoding has its turns, and so have the others on this thread.
             tokio::task::yield_now().await;
@@ -159,6 +157,32 @@ impl StandIn {
             self.uploading.0.over.store(true, Relaxed);
         }
         Ok(piece)
+    }
+
+    /// Waits until no more than one piece is under way, or the client has left, where that can be told without reading.
+    async fn wait(&mut self) -> Result<()> {
+        let shared = Arc::clone(&self.uploading.0);
+        while shared.under_way.load(Relaxed) > 1 {
+            let let_go = shared.let_go.notified();
+            let has_all = self.inner.is_body_done();
+            if let Some(closes) = self.inner.watch_h2_stream_close() {
+                tokio::select! {
+                    () = let_go => {}
+                    reason = closes => {
+                        return Error::e_explain(ErrorType::ConnectionClosed, format!("{reason:?}"))
+                            .map_err(|e: Box<Error>| e.into_down());
+                    }
+                }
+            } else if has_all {
+                tokio::select! {
+                    () = let_go => {}
+                    left = self.inner.read_body_or_idle(true) => return left.map(drop),
+                }
+            } else {
+                let_go.await;
+            }
+        }
+        Ok(())
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>> {
@@ -196,7 +220,7 @@ impl CustomSession for StandIn {
     }
 
     fn is_body_done(&mut self) -> bool {
-        if self.uploading.0.grows { self.uploading.0.over.load(Relaxed) } else { self.inner.is_body_done() }
+        self.uploading.0.over.load(Relaxed) || !self.uploading.0.grows && self.inner.is_body_done()
     }
 
     fn is_body_empty(&mut self) -> bool {

@@ -15,6 +15,7 @@ use crate::rejection::{Reason, Rejection};
 /// The request's body on its way up.
 pub(super) struct UploadGate {
     max: u64,
+    declared: Option<u64>,
     cap: BodyCap,
     guard: Guard,
     /// What another guard is made of; a body that is not decoded needs none.
@@ -50,6 +51,7 @@ impl UploadGate {
             guard.decodes().then(|| Encoded { encoding, policy: *policy, memory: Arc::clone(memory) });
         Ok(Self {
             max: policy.body,
+            declared: None,
             cap: BodyCap::new(policy.body),
             guard,
             encoded,
@@ -68,6 +70,17 @@ impl UploadGate {
     #[must_use]
     pub(super) fn hashing(self, named: Option<Address>) -> Self {
         Self { digest: Some(Digest { hash: Upload::new(), named }), ..self }
+    }
+
+    /// The same for a body of so many bytes, if its head says.
+    #[must_use]
+    pub(super) fn of_length(self, declared: Option<u64>) -> Self {
+        Self { declared, ..self }
+    }
+
+    /// Whether all has come that the head has said, of a body that is forwarded with that length.
+    pub(super) fn has_come(&self) -> bool {
+        !self.rewrites() && self.declared == Some(self.cap.seen())
     }
 
     /// The same for a body over HTTP/2: what is read of it is unread no more.

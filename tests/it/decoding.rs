@@ -541,3 +541,53 @@ async fn a_breach_behind_the_answers_head_cuts_the_answer() {
     let cut = gateway.log_line(|line| line["event"] == "request" && line["cut"] == true).await;
     assert_eq!((cut["status"].as_u64(), cut["reason"].as_str()), (Some(200), Some("decoded_ratio")));
 }
+
+#[tokio::test]
+async fn a_trailer_section_over_http2_ends_a_body_on_every_way_up() {
+    let behind = Behind::new();
+    let plain = [noise(3000), noise(70_000)];
+    for mode in ["off", "verify", "decode"] {
+        let gateway = Gateway::start(BINARY, &behind.conf(&format!(", decode: {mode}")).yaml()).await;
+        let client = Http2::connect(gateway.address("public")).await;
+        for way in WAYS {
+            for plain in &plain {
+                for open in [false, true] {
+                    let body = Format::Gzip.encode(plain);
+                    let request = upload(way, "gzip", &body);
+                    let request = if open { request.open_length() } else { request };
+                    let mut upload = client.open(&request).await;
+                    assert!(upload.send(body.clone()).await);
+                    upload.finish_with_trailer("x-checksum", "1");
+                    let came = behind.content(way, &upload.answer().await).await;
+                    let wanted = if mode == "decode" { plain } else { &body[..] };
+                    assert!(came == *wanted, "{mode} {way} {} {open}: {} came", plain.len(), came.len());
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_short_is_never_a_whole_request_to_a_backend() {
+    let behind = Behind::new();
+    let gateway = Gateway::start(BINARY, &behind.conf("").yaml()).await;
+    let client = Http2::connect(gateway.address("public")).await;
+    for way in WAYS {
+        for format in Format::ALL {
+            for (size, cut) in [(3000, 1), (200_000, 1), (200_000, 20)] {
+                let whole = format.encode(&noise(size));
+                let body = whole.slice(..whole.len() - cut);
+                // All that was announced, and only then the end of the stream.
+                let mut upload = client.open(&upload(way, format.name(), &body)).await;
+                assert!(upload.send(body).await);
+                let what = format!("{way} {format:?} {size} {cut}");
+                if size < 64 * KIB || way == "/oap" {
+                    upload.finish();
+                }
+                // Elsewhere nothing more can come that would mend it.
+                refused(&gateway, &upload.answer().await, 400, "malformed", &what).await;
+            }
+        }
+    }
+    assert_eq!(behind.uploads(), 0);
+}

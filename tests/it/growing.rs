@@ -265,3 +265,32 @@ async fn a_service_that_takes_nothing_is_the_slow_one() {
     };
     tokio::join!(ask(Version::Http1), ask(Version::Http2));
 }
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_service_takes_nothing_is_let_go() {
+    let service = Service::start().await;
+    let conf = service.conf().set("clusters.app.timeouts", "{ read: 60s, write: 60s }");
+    let gateway = Gateway::start(BINARY, &conf.set("limits.request.timeout", "60s").yaml()).await;
+    service.reads.send_replace(false);
+    // All of it has come, and most of what it becomes waits.
+    let body = Format::Gzip.growing(800_000, 99);
+    let inflight =
+        async |n: f64| gateway.metric_becomes("inflight_requests{route=\"app\"}", |now| now == n).await;
+    let held = async || gateway.metric("gateway_decoder_memory_bytes").await;
+
+    let mut client = Http1::connect(gateway.address("public")).await;
+    assert!(client.send(&upload("/1000000", &body, false).http1_bytes()).await);
+    service.are_waiting(1).await;
+    assert!(held().await > 0.0);
+    drop(client);
+    inflight(0.0).await;
+    assert_eq!(held().await, 0.0);
+
+    let client = Http2::connect(gateway.address("public")).await;
+    let mut leaves = client.open(&upload("/1000000", &body, true)).await;
+    assert!(leaves.send(body.clone()).await);
+    service.are_waiting(2).await;
+    leaves.leave();
+    inflight(0.0).await;
+    assert_eq!(held().await, 0.0);
+}

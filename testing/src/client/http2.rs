@@ -134,6 +134,13 @@ impl Upload {
         drop(self.stream.send_data(Bytes::new(), true));
     }
 
+    /// Ends the content with a trailer section of one field.
+    pub fn finish_with_trailer(&mut self, name: &'static str, value: &'static str) {
+        let mut fields = http::HeaderMap::new();
+        fields.insert(name, http::HeaderValue::from_static(value));
+        drop(self.stream.send_trailers(fields));
+    }
+
     /// Leaves: RST_STREAM CANCEL.
     pub fn leave(mut self) {
         self.stream.send_reset(Reason::CANCEL);
