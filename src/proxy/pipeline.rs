@@ -251,7 +251,18 @@ pub(super) fn on_upstream_failure(
     if matches!(error.esource(), pingora_core::ErrorSource::Downstream) || ctx.facts.rejected.is_some() {
         return error;
     }
-    repeat_or_not(session, ctx, error, Failure { written: true, not_processed: false })
+    let not_processed = is_not_processed(&error);
+    repeat_or_not(session, ctx, error, Failure { written: true, not_processed })
+}
+
+// RFC 9113 §8.7: a stream that is refused, or above the last one of a GOAWAY without an error.
+fn is_not_processed(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<h2::Error>();
+    cause.filter(|cause| cause.is_remote()).is_some_and(|cause| match cause.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => cause.is_reset(),
+        Some(h2::Reason::NO_ERROR) => cause.is_go_away(),
+        _ => false,
+    })
 }
 
 fn repeat_or_not(
@@ -306,6 +317,8 @@ pub(super) async fn on_failure(session: &mut Session, error: &Error, ctx: &mut R
         }
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     };
+    // Pingora closes behind what it has failed to proxy, whatever it is told.
+    session.set_keepalive(None);
     let keeps = respond::reject(session.as_downstream_mut(), &no, &ctx.correlation).await;
     FailToProxy { error_code: no.reason.status(), can_reuse_downstream: keeps }
 }

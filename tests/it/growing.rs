@@ -168,6 +168,22 @@ async fn a_body_that_is_held_is_decoded_again_for_another_attempt() {
 }
 
 #[tokio::test]
+async fn behind_a_failure_a_client_is_told_that_its_connection_closes() {
+    let service = Service::start().await;
+    let conf = service.conf().set("clusters.app.retry", "{ attempts: 1 }");
+    let gateway = Gateway::start(BINARY, &conf.yaml()).await;
+    let body = Format::Gzip.encode(&grown());
+    for open in [false, true] {
+        service.deaths.store(1, Relaxed);
+        let mut client = Http1::connect(gateway.address("public")).await;
+        let answer = client.request(&upload("/x", &body, open)).await;
+        assert_eq!((answer.status, answer.reason().as_str()), (502, "upstream"), "{answer:?}");
+        assert_eq!(answer.field("connection"), Some("close"));
+        assert_eq!(client.closed().await, "");
+    }
+}
+
+#[tokio::test]
 async fn an_early_answer_passes_and_the_rest_of_the_body_goes_nowhere() {
     let service = Service::start().await;
     let gateway = Gateway::start(BINARY, &service.conf().yaml()).await;

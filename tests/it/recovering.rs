@@ -231,3 +231,50 @@ async fn an_ejected_backend_is_used_again_when_its_ejection_is_over() {
         ended.unwrap();
     }
 }
+
+/// A service of HTTP/2 that refuses the first stream of each path, and answers what it was sent on the others.
+async fn refusing_service() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut seen = std::collections::HashSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                if seen.insert(request.uri().path().to_owned()) {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let mut content = request.into_body();
+                    let mut came = Vec::new();
+                    while let Some(Ok(piece)) = content.data().await {
+                        drop(content.flow_control().release_capacity(piece.len()));
+                        came.extend_from_slice(&piece);
+                    }
+                    let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
+                    drop(stream.send_data(came.into(), true));
+                });
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_an_http2_service_refuses_unprocessed_is_repeated_whatever_its_method() {
+    let conf = conf::minimal()
+        .http2_cluster("app", &refusing_service().await.into())
+        .set("clusters.app.ejection", "{ share: 0% }")
+        .set("clusters.app.health", "{ interval: 1h }")
+        .proxy_route("/", "app");
+    let gateway = Gateway::start(BINARY, &conf.yaml()).await;
+    let body = gateway_testing::pattern(20_000);
+    for (n, version) in Version::ALL.into_iter().enumerate() {
+        for open in [false, true] {
+            let request = Request::post(&format!("/{n}{open}"), body.clone());
+            let request = if open { request.open_length() } else { request };
+            version.ask(&gateway, &request).await.expect(200, &body);
+        }
+    }
+}
