@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::caps::guard::STEP;
 use crate::object::{Address, Download, address_of_answer};
 
 /// How much of a consumed body is held so that the request can be repeated (http.md §7).
@@ -36,6 +37,16 @@ impl Held {
             self.pieces = VecDeque::new();
         } else {
             self.pieces.push_back(piece.clone());
+        }
+    }
+
+    /// Lets go of everything when a whole step of a body that grows has passed: more is to come, and a step is what each of
+    /// many such bodies would hold while it waits for its turn.
+    pub(super) fn push_grown(&mut self, piece: &Bytes) {
+        self.push(piece);
+        if piece.len() >= STEP {
+            self.whole = false;
+            self.pieces = VecDeque::new();
         }
     }
 
@@ -148,6 +159,12 @@ mod tests {
         held.push(&Bytes::from_static(b"y"));
         assert!(!held.is_whole());
         assert!(held.replay().is_empty());
+        let mut held = Held::new();
+        held.push_grown(&Bytes::from(vec![1; STEP - 1]));
+        assert!(held.is_whole() && held.replay().len() == 1);
+        let mut held = Held::new();
+        held.push_grown(&Bytes::from(vec![1; STEP]));
+        assert!(!held.is_whole() && !held.is_empty() && held.replay().is_empty());
     }
 
     #[test]

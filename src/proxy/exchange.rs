@@ -409,7 +409,11 @@ impl<'a, 's> Exchange<'a, 's> {
         if last {
             self.gate.finish().map_err(Fail::Rejected)?;
         }
-        self.held.push(&piece);
+        if self.gate.rewrites() {
+            self.held.push_grown(&piece);
+        } else {
+            self.held.push(&piece);
+        }
         self.read_whole = last;
         self.sending = Some((piece, last));
         Ok(())
