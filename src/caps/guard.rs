@@ -323,16 +323,27 @@ impl Scratch {
         if produced < STEP / 2 {
             return Bytes::copy_from_slice(self.first(produced));
         }
-        let mut bytes = std::mem::take(&mut self.0).into_vec();
-        bytes.truncate(produced);
-        bytes.into()
+        Bytes::from_owner(Filled { scratch: self, len: produced })
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.0.is_empty() {
-            SCRATCH.set(std::mem::take(&mut self.0));
+            // One is kept; a thread that ends keeps none.
+            let _ = SCRATCH.try_with(|kept| kept.set(std::mem::take(&mut self.0)));
         }
+    }
+}
+
+/// A step that goes on. Whoever has passed it on has it for the next one, so that none is made and zeroed anew.
+struct Filled {
+    scratch: Scratch,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Filled {
+    fn as_ref(&self) -> &[u8] {
+        self.scratch.0.get(..self.len).unwrap_or_default()
     }
 }
