@@ -127,7 +127,7 @@ async fn pass(admitted: &mut Admitted, piece: Bytes, end: bool) -> Result<Bytes,
     let passed = loop {
         let turn = gate.turn()?;
         if let Some(uploading) = &admitted.uploading {
-            uploading.set_more(turn != Turn::Dry);
+            uploading.set_more(turn != Turn::Dry && !gate.is_dry());
         }
         match turn {
             Turn::Piece(piece) => {
